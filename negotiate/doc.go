@@ -1,0 +1,26 @@
+// Package negotiate decides how a WebSocket gets onto an HTTP connection. A [Machine] is given a [Policy] (what the caller
+// allows) and [Facts] (what is known), says what to do ([Order]), is told what came of it ([Outcome]), and says what to
+// do next, until it orders [Succeed] or [Fail]:
+//
+//	m := negotiate.New(policy, facts)
+//	orders := m.Start(now)
+//	for !m.Done() {
+//		... obey orders in their sequence; wait until something happens ...
+//		orders = m.Report(now, outcome)
+//	}
+//
+// It is pure: no goroutine, clock, socket, lock or context. The executor obeys and decides nothing; whoever wants to know why
+// a dial took the way it took finds the reason here.
+//
+// A way of getting onto a connection is a [Rung]. Each rung that is there has a file of its own (upgrade.go, settings.go) that says
+// what it does with a connection and what it waits for; what a failure means is the same for all of them and stands in
+// failure.go as a table; what to do about it is in machine.go.
+//
+// # Dials that share a probe
+//
+// Many dials that start at once to an origin nobody knows need one connection, not many. So Connect says whether its connection
+// is a probe (it may turn out to carry many streams), the executor's pool counts the probes under way for an origin, and Facts.Probing
+// tells the next Machine. That one orders AwaitProbe, and goes on with the facts as they are afterwards. To be exact, the
+// executor holds its pool's lock from gathering Facts to having noted the Probe in the orders of Start or Report; both return
+// at once, so that this is cheap.
+package negotiate
