@@ -1,0 +1,56 @@
+package frame
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Mask masks or unmasks p in place. pos is how many bytes of the frame's payload came before p; any pos and any length
+// of p will do. It reports whether p is all ASCII afterwards, which costs nothing here and saves most text the UTF-8
+// check.
+//
+// "Octet i of the transformed data is the XOR of octet i of the original data with octet at index i modulo 4 of the
+// masking key." RFC 6455, Section 5.3.
+func Mask(p []byte, key [4]byte, pos int) (ascii bool) {
+	k32 := bits.RotateLeft32(binary.LittleEndian.Uint32(key[:]), -8*(pos&3))
+	k := uint64(k32)<<32 | uint64(k32)
+	var or uint64
+	if len(p) < 8 {
+		for i := range p {
+			p[i] ^= byte(k)
+			or |= uint64(p[i])
+			k >>= 8
+		}
+		return or&nonASCII == 0
+	}
+	// The last 8 bytes overlap the whole words before them: masked first, written last, they leave no odd bytes.
+	last := p[len(p)-8:]
+	end := binary.LittleEndian.Uint64(last) ^ bits.RotateLeft64(k, -8*(len(p)&3))
+	for len(p) >= 64 {
+		b := (*[64]byte)(p)
+		or |= xor64(b[0:8], k) | xor64(b[8:16], k) | xor64(b[16:24], k) | xor64(b[24:32], k) |
+			xor64(b[32:40], k) | xor64(b[40:48], k) | xor64(b[48:56], k) | xor64(b[56:64], k)
+		p = p[64:]
+	}
+	for ; len(p) >= 8; p = p[8:] {
+		or |= xor64(p[:8], k)
+	}
+	binary.LittleEndian.PutUint64(last, end)
+	return (or|end)&nonASCII == 0
+}
+
+// AppendMasked appends p, masked as the payload of a frame from its first byte on, to dst. p does not change.
+func AppendMasked(dst, p []byte, key [4]byte) []byte {
+	n := len(dst)
+	dst = append(dst, p...)
+	Mask(dst[n:], key, 0)
+	return dst
+}
+
+func xor64(b []byte, k uint64) uint64 {
+	v := binary.LittleEndian.Uint64(b) ^ k
+	binary.LittleEndian.PutUint64(b, v)
+	return v
+}
+
+const nonASCII = 0x8080808080808080
