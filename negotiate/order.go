@@ -98,7 +98,9 @@ func (SetTimer) order()     {}
 func (Succeed) order()      {}
 func (Fail) order()         {}
 
-func (o UseLive) String() string  { return fmt.Sprintf("use-live attempt=%d conn=%d", o.Attempt, o.Conn) }
+func (o UseLive) String() string {
+	return fmt.Sprintf("use-live attempt=%d conn=%d", o.Attempt, o.Conn)
+}
 func (AwaitProbe) String() string { return "await-probe" }
 func (o Connect) String() string {
 	s := fmt.Sprintf("connect attempt=%d alpn=%s", o.Attempt, strings.Join(o.ALPN, ","))
