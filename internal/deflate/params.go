@@ -49,7 +49,7 @@ func (p Params) Validate() error {
 
 // String is the element of Sec-WebSocket-Extensions that a server answers with. Window bits of 15 are the default and left out.
 func (p Params) String() string {
-	r := Response{p.ServerNoContextTakeover, p.ClientNoContextTakeover, p.ServerMaxWindowBits, p.ClientMaxWindowBits}
+	r := Response(p)
 	if r.ServerMaxWindowBits == maxWindowBits {
 		r.ServerMaxWindowBits = 0
 	}
@@ -82,7 +82,7 @@ const NoValue = -1
 // NewOffer is the offer of a client that wants p. client_max_window_bits is always offered, so that a server may save memory;
 // server_max_window_bits only where it is below 15, since a server that does not know it has to decline.
 func NewOffer(p Params) Offer {
-	o := Offer{p.ServerNoContextTakeover, p.ClientNoContextTakeover, p.ServerMaxWindowBits, p.ClientMaxWindowBits}
+	o := Offer(p)
 	if o.ServerMaxWindowBits == maxWindowBits {
 		o.ServerMaxWindowBits = 0
 	}
@@ -172,7 +172,7 @@ func (r Response) Params() Params {
 // Confirm checks a server's response to o and returns what the client goes by. The error is a *ParamError.
 func (o Offer) Confirm(r Response) (Params, error) {
 	// "A client MUST _Fail the WebSocket Connection_ if [...] The client does not support the configuration that the
-	// response represents." RFC 7692, Section 7.1.
+	// response represents." RFC 7692, Section 7.
 	if o.ServerNoContextTakeover && !r.ServerNoContextTakeover {
 		return Params{}, &ParamError{"parameter-not-confirmed", "RFC 7692, Section 7.1.1.1",
 			"server accepted an offer with " + serverNoContextTakeover + " but does not confirm it"}
@@ -216,10 +216,10 @@ func parseParams(params []Param, side, verb string, noValue int) (r Response, er
 		case clientMaxWindowBits:
 			i, r.ClientMaxWindowBits, section = 3, parseBits(p.Value), "RFC 7692, Section 7.1.2.2"
 		default:
-			return fail("unknown-parameter", "RFC 7692, Section 7.1", "%s with the unknown parameter %s", Name, quote(p.Name))
+			return fail("unknown-parameter", "RFC 7692, Section 7", "%s with the unknown parameter %s", Name, quote(p.Name))
 		}
 		if seen[i] {
-			return fail("duplicate-parameter", "RFC 7692, Section 7.1", "%s with %s twice", Name, p.Name)
+			return fail("duplicate-parameter", "RFC 7692, Section 7", "%s with %s twice", Name, p.Name)
 		}
 		seen[i] = true
 		switch {

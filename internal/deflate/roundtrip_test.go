@@ -12,7 +12,7 @@ func TestRoundTrip(t *testing.T) {
 			for _, chunk := range []int{0, 700} {
 				t.Run(fmt.Sprintf("bits=%d/takeover=%v/chunk=%d", bits, takeover, chunk), func(t *testing.T) {
 					c, d := NewCompressor(bits, takeover), NewDecompressor(bits, takeover)
-					for i, msg := range samples() {
+					for i, msg := range samples(max(bits, 8)) {
 						payload := compressIn(c, msg, chunk)
 						got, err := d.AppendMessage([]byte("before"), payload, int64(len(msg)))
 						if err != nil || string(got[:6]) != "before" || !bytes.Equal(got[6:], msg) {

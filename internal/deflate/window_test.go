@@ -19,23 +19,21 @@ func jsonText(seed uint64, n int) []byte {
 	return b[:n]
 }
 
-// samples are messages that tempt a matcher to look far back.
-func samples() [][]byte {
+// samples are messages that tempt a matcher to look back further than 2^bits bytes.
+func samples(bits int) [][]byte {
 	r := rand.New(rand.NewPCG(7, 7))
-	noise := make([]byte, 40000)
+	noise := make([]byte, 1<<bits+200)
 	for i := range noise {
 		noise[i] = byte(r.Uint32())
 	}
-	var far []byte // each piece of noise comes back after a distance of every size
-	for _, gap := range []int{200, 255, 256, 257, 511, 513, 1023, 1025, 2047, 2049, 4095, 4097, 8191, 8193, 16383, 16385, 32767, 32769} {
-		piece := noise[gap : gap+64]
-		far = append(append(append(far, piece...), noise[:min(gap-64, len(noise))]...), piece...)
+	var far []byte // pieces of noise that come back after the window's size, and a bit more and less
+	for _, distance := range []int{1<<bits - 1, 1 << bits, 1<<bits + 1} {
+		far = append(append(far, noise[:distance]...), noise[:64]...)
 	}
 	return [][]byte{
 		nil, {0}, []byte("Hello"), bytes.Repeat([]byte("a"), 12), bytes.Repeat([]byte("ab"), 63),
-		jsonText(1, 125), jsonText(2, 127), jsonText(3, 128), jsonText(4, 129), jsonText(5, 300), jsonText(6, 4096),
-		jsonText(7, 40000), jsonText(8, 65535), jsonText(9, 65536), jsonText(10, 70000), jsonText(11, 200000),
-		bytes.Repeat([]byte{0}, 100000), noise[:100], noise, far, jsonText(1, 125), jsonText(1, 4096), {},
+		jsonText(1, 125), jsonText(2, 127), jsonText(3, 128), jsonText(4, 300), jsonText(5, 4096),
+		jsonText(6, 66000), bytes.Repeat([]byte{0}, 5000), noise[:100], far, jsonText(1, 125), jsonText(1, 4096), {},
 	}
 }
 
@@ -44,11 +42,11 @@ func samples() [][]byte {
 func TestRFC7692Section7_1_2_NoDistanceBeyondWindow(t *testing.T) {
 	for bits := minWindowBits; bits <= maxWindowBits; bits++ {
 		for _, takeover := range []bool{false, true} {
-			for _, chunk := range []int{0, 1000, 50000} {
+			for _, chunk := range []int{0, 1000} {
 				t.Run(fmt.Sprintf("bits=%d/takeover=%v/chunk=%d", bits, takeover, chunk), func(t *testing.T) {
 					c := NewCompressor(bits, takeover)
 					var history []byte
-					for i, msg := range samples() {
+					for i, msg := range samples(bits) {
 						if !takeover {
 							history = nil
 						}
@@ -79,7 +77,7 @@ func compressIn(c *Compressor, msg []byte, chunk int) []byte {
 
 // The strict decoder must catch what it is there for: a codec with a larger window fails.
 func TestStrictDecoderCatchesFarDistances(t *testing.T) {
-	samples := samples()
+	samples := samples(13)
 	far := samples[len(samples)-4]
 	payload := NewCompressor(15, false).AppendMessage(nil, far)
 	if _, err := strictInflate(nil, payload, 1<<15); err != nil {
