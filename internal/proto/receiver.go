@@ -1,0 +1,241 @@
+package proto
+
+import (
+	"encoding/binary"
+	"math"
+	"unicode/utf8"
+
+	"github.com/weftws/weft/internal/deflate"
+	"github.com/weftws/weft/internal/frame"
+)
+
+// A Receiver turns the peer's bytes into events. The zero value is not usable.
+//
+//	             header complete             payload complete
+//	inHeader ───────────────────▶ inData ───────────────────▶ inHeader
+//	         ───────────────────▶ inControl ────────────────▶ inHeader
+//	                                        Close, violation: over
+//
+// Chunk law: however the bytes are cut into calls of Recv, the events are the same; those of kind Chunk are once the
+// pieces between two other events are joined.
+//
+// Between messages, with nothing half received, a Receiver holds no buffer, except that the last event's payload is given
+// back only when the next Recv begins. With context takeover the inflater keeps its window.
+type Receiver struct {
+	// Whole says that messages are delivered whole. It may be changed between any two calls of Recv. Switched off inside a
+	// message, what was gathered comes as the first Chunk; switched on after a message's first Chunk, it counts from the next
+	// message on.
+	//
+	// Choice: with Whole off a compressed message is still gathered, inflated at its end and delivered as one Chunk.
+	Whole bool
+
+	// MaxMessageBytes is Config.MaxMessageBytes. It may be changed between any two calls of Recv and is applied to the
+	// frames that begin after that; 0 or less: no limit.
+	MaxMessageBytes int64
+
+	side         frame.Side
+	maxFragments int
+	alloc        func(int) []byte
+	free         func([]byte)
+	params       *deflate.Params
+	inflater     *deflate.Decompressor // made for the first compressed message
+
+	// The frame.
+	phase   phase
+	headLen uint8                    // of head
+	head    [frame.MaxHeaderLen]byte // the beginning of a header that is cut off
+	key     [4]byte
+	pos     uint8        // payload bytes of the frame that were taken, modulo 4
+	fin     bool         // of a data frame
+	control frame.Opcode // of a control frame
+	// Invariant: remaining is the number of payload bytes of the frame that were not taken yet; 0 while inHeader.
+	remaining int64
+
+	// The message.
+	message    frame.Opcode // Text or Binary; 0: none has begun
+	compressed bool
+	chunked    bool // a Chunk was delivered
+	utf8       frame.UTF8
+	fragments  int   // frames so far
+	empty      int   // of them, those without payload
+	size       int64 // payload bytes so far, as they came
+
+	// Invariant: each of these is nil or came from alloc, or grew out of what did, and is given to free once.
+	gathered        []byte // of the message
+	gatheredControl []byte // of the control frame
+	lent            []byte // the last event's payload
+}
+
+type phase uint8
+
+const (
+	inHeader phase = iota
+	inData
+	inControl
+	over // after Close or Failed: nothing is looked at any more
+)
+
+// NewReceiver returns a Receiver in chunk mode (Whole off).
+func NewReceiver(cfg Config) *Receiver {
+	r := &Receiver{
+		MaxMessageBytes: cfg.MaxMessageBytes,
+		side:            cfg.Side,
+		params:          cfg.Deflate,
+		maxFragments:    cfg.MaxFragments,
+	}
+	r.alloc, r.free = cfg.buffers()
+	switch {
+	case r.maxFragments == 0:
+		r.maxFragments = DefaultMaxFragments
+	case r.maxFragments < 0:
+		r.maxFragments = math.MaxInt
+	}
+	return r
+}
+
+// Recv takes bytes of p until there is an event, and returns it and how many bytes it took. NeedMore: all were taken. An
+// event may take no bytes; call it again with the rest of p, even an empty one, until it says NeedMore.
+//
+// It changes p (unmasking in place), and events point into it: see [Event]. A message or control frame that lies in p
+// whole is delivered where it lies, without copy or allocation. After Close and Failed everything is taken and discarded.
+func (r *Receiver) Recv(p []byte) (ev Event, n int) {
+	if r.lent != nil {
+		r.giveBack(&r.lent)
+	}
+	if len(p) >= 2 && uint8(r.phase)|r.headLen|uint8(r.message) == 0 {
+		if op, payload, n := r.recvSingle(p); n > 0 {
+			if r.Whole {
+				return Event{Kind: Message, Opcode: op, Payload: payload}, n
+			}
+			return Event{Kind: Chunk, Opcode: op, Payload: payload, Last: true}, n
+		}
+	}
+	return r.recv(p)
+}
+
+// Idle reports that nothing is half received: no frame header, no control frame, no message.
+func (r *Receiver) Idle() bool {
+	return r.message == 0 && r.headLen == 0 && (r.phase == inHeader || r.phase == over)
+}
+
+// Close frees what is held, the last event's payload included. Recv takes and discards everything from then on.
+func (r *Receiver) Close() {
+	r.end()
+	r.giveBack(&r.lent)
+}
+
+// recvSingle is the short way for what nearly all frames of small messages are: at the beginning of p, between messages, a
+// whole uncompressed text or binary message of at most 65535 bytes in one frame. It returns n == 0 for anything else, also for
+// anything wrong, and p is as it was.
+func (r *Receiver) recvSingle(p []byte) (op frame.Opcode, payload []byte, n int) {
+	const fin, mask = 0x80, 0x80
+	if p[0] != fin|byte(frame.Text) && p[0] != fin|byte(frame.Binary) {
+		return 0, nil, 0
+	}
+	length, at := int(p[1]), 2
+	if r.side == frame.Server {
+		length ^= mask // what is left of it now is a violation
+	}
+	if length >= 126 {
+		if length != 126 || len(p) < 4 {
+			return 0, nil, 0
+		}
+		if length, at = int(binary.BigEndian.Uint16(p[2:])), 4; length < 126 {
+			return 0, nil, 0
+		}
+	}
+	if r.side == frame.Server {
+		at += 4
+	}
+	if end := at + length; end > len(p) || r.MaxMessageBytes > 0 && int64(length) > r.MaxMessageBytes {
+		return 0, nil, 0
+	}
+	op = frame.Opcode(p[0] &^ fin)
+	payload = p[at : at+length : at+length]
+	ascii := false
+	var key [4]byte
+	if r.side == frame.Server {
+		key = [4]byte(p[at-4:])
+		ascii = frame.Mask(payload, key, 0)
+	}
+	if op == frame.Text && !ascii && !utf8.Valid(payload) {
+		frame.Mask(payload, key, 0)
+		return 0, nil, 0
+	}
+	return op, payload, at + length
+}
+
+// recv is Recv for every case.
+func (r *Receiver) recv(p []byte) (ev Event, n int) {
+	// Whole was switched off inside the message.
+	if r.gathered != nil && !r.Whole && !r.compressed {
+		return r.recvGathered(), 0
+	}
+	for {
+		var took int
+		switch r.phase {
+		case inHeader:
+			if n == len(p) {
+				return Event{}, n
+			}
+			ev, took = r.recvHeader(p[n:])
+		case inData:
+			if n == len(p) && r.remaining > 0 {
+				return Event{}, n
+			}
+			ev, took = r.recvData(p[n:])
+		case inControl:
+			if n == len(p) && r.remaining > 0 {
+				return Event{}, n
+			}
+			ev, took = r.recvControl(p[n:])
+		case over:
+			// "After receiving a control frame indicating the connection should be closed, a peer discards any further data
+			// received." RFC 6455, Section 1.4.
+			return Event{}, len(p)
+		}
+		if n += took; ev.Kind != NeedMore {
+			return ev, n
+		}
+	}
+}
+
+// take cuts the frame's next payload bytes off p and unmasks them. It reports whether they are known to be ASCII.
+func (r *Receiver) take(p []byte) (piece []byte, ascii bool) {
+	n := len(p)
+	if int64(n) > r.remaining {
+		n = int(r.remaining)
+	}
+	piece = p[:n:n]
+	if r.side == frame.Server {
+		ascii = frame.Mask(piece, r.key, int(r.pos))
+	}
+	return piece, ascii
+}
+
+// advance accounts for n payload bytes of the frame as taken.
+func (r *Receiver) advance(n int) {
+	r.remaining -= int64(n)
+	r.pos = uint8(int(r.pos)+n) & 3
+	if r.remaining == 0 {
+		r.phase = inHeader
+	}
+}
+
+// end stops the receiving and frees everything but the last event's payload.
+func (r *Receiver) end() {
+	r.phase, r.message, r.headLen, r.remaining = over, 0, 0, 0
+	r.giveBack(&r.gathered)
+	r.giveBack(&r.gatheredControl)
+	if r.inflater != nil {
+		r.inflater.Close()
+		r.inflater = nil
+	}
+}
+
+func (r *Receiver) giveBack(b *[]byte) {
+	if *b != nil {
+		r.free((*b)[:0])
+		*b = nil
+	}
+}
