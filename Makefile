@@ -1,0 +1,68 @@
+# Everything that is done to this repository. make alone lists the targets.
+
+FUZZTIME ?= 10s
+bin := $(CURDIR)/.cache/bin
+platforms := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.PHONY: help fmt lint test race fuzz cover rewrite conform interop bench build-all all peers tools platforms $(platforms)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+fmt: ## format the Go files
+	gofmt -w $$(git ls-files '*.go')
+
+lint: tools ## gofmt, go vet, staticcheck, layers and style
+	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
+	go vet ./...
+	$(bin)/staticcheck ./...
+	go test ./internal/lint
+
+test: ## everything a change has to pass, with the peers that can be installed
+	@tools/check
+
+race: ## go test with the race detector and the invariants
+	go test -race ./...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@for p in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; \
+	done
+
+cover: ## statement coverage, by function, in .cache/cover.html
+	@mkdir -p .cache
+	go test -coverpkg ./... -coverprofile .cache/cover.out ./...
+	go tool cover -html .cache/cover.out -o .cache/cover.html
+	@go tool cover -func .cache/cover.out | tail -n 1
+
+rewrite: ## write the machines' output into the transcripts; read the diff afterwards
+	go test $$(git grep -l '/internal/transcript"' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's|^|./|') -rewrite
+	@git diff --stat -- '*/testdata/*.txt'
+
+conform: tools ## h2spec against the HTTP/2 server
+	H2SPEC=$(bin)/h2spec go test -count 1 -v -run 'H2Spec|Conform' ./...
+
+interop: peers ## the interop module: other clients, servers, proxies, browsers
+	cd interop && go test ./...
+
+bench: ## the benchmark against peers; prints ratios from one run
+	cd bench && go run .
+
+build-all: $(platforms) ## build and vet for every platform
+
+$(platforms):
+	CGO_ENABLED=0 GOOS=$(@D) GOARCH=$(@F) go build ./...
+	CGO_ENABLED=0 GOOS=$(@D) GOARCH=$(@F) go vet ./...
+
+platforms:
+	@echo $(platforms)
+
+all: fmt test ## format, then test
+
+peers: ## install what the interop tests run against, where that is possible
+	@tools/setup-peers
+
+tools:
+	@GOBIN=$(bin) go install -C tools tool
