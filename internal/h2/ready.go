@@ -1,0 +1,139 @@
+package h2
+
+import "github.com/weftws/weft/internal/h2/wire"
+
+// A readyQueue holds the streams that have DATA and a window of their own for it, in the order of their turns. They may
+// still wait for the connection's window. Every step costs the same, however many streams are open.
+type readyQueue struct {
+	head, tail *Stream
+}
+
+// pushIf puts s at the end if it has something to send and is not queued yet.
+func (q *readyQueue) pushIf(s *Stream) {
+	if s.inReady || s.pending == nil || s.sendWindow <= 0 {
+		return
+	}
+	s.inReady = true
+	s.prev = q.tail
+	if q.tail == nil {
+		q.head = s
+	} else {
+		q.tail.next = s
+	}
+	q.tail = s
+}
+
+func (q *readyQueue) remove(s *Stream) {
+	if !s.inReady {
+		return
+	}
+	if s.prev == nil {
+		q.head = s.next
+	} else {
+		s.prev.next = s.next
+	}
+	if s.next == nil {
+		q.tail = s.prev
+	} else {
+		s.next.prev = s.prev
+	}
+	s.next, s.prev, s.inReady = nil, nil, false
+}
+
+// HasOutput reports whether AppendOutput would append something.
+func (c *Conn) HasOutput() bool {
+	return len(c.out) > c.outHead || c.sendWindow > 0 && c.ready.head != nil
+}
+
+// AppendOutput appends what is to be written now and returns it: about limit bytes at most, one DATA frame more in the
+// worst case. It may give rise to EventWritable.
+func (c *Conn) AppendOutput(dst []byte, limit int) []byte {
+	start := len(dst)
+	n := min(len(c.out)-c.outHead, limit)
+	dst = append(dst, c.out[c.outHead:c.outHead+n]...)
+	c.outHead += n
+	if c.openData.start < c.outHead {
+		c.openData = openData{}
+	}
+	if c.outHead < len(c.out) {
+		c.compactOut()
+		return dst
+	}
+	c.out, c.outHead = c.out[:0], 0
+	c.openData = openData{}
+	c.replies = 0
+	for len(dst)-start < limit && c.sendWindow > 0 && c.ready.head != nil {
+		dst = c.appendTurn(dst, c.ready.head)
+	}
+	return dst
+}
+
+// compactOut drops what is written from the front of the output buffer, if it is much.
+func (c *Conn) compactOut() {
+	if c.outHead < directLimit {
+		return
+	}
+	c.out = c.out[:copy(c.out, c.out[c.outHead:])]
+	if c.openData.streamID != 0 {
+		c.openData.start -= c.outHead
+		c.openData.end -= c.outHead
+	}
+	c.outHead = 0
+}
+
+// appendTurn appends one DATA frame of a ready stream, and its trailers if that was all.
+func (c *Conn) appendTurn(dst []byte, s *Stream) []byte {
+	c.ready.remove(s)
+	n := min(s.Pending(), c.sendCredit(s), maxPayload)
+	drained := n == s.Pending()
+	end := drained && s.sendEnd && s.held == nil
+	dst = wire.AppendData(dst, s.ID, s.pending[s.pendingHead:s.pendingHead+n], end)
+	s.pendingHead += n
+	c.spend(s, n)
+	if s.full && s.Pending() <= c.cfg.MaxSendQueue/2 {
+		s.full = false
+		c.addEvent(EventWritable, s)
+	}
+	if !drained {
+		c.ready.pushIf(s)
+		return dst
+	}
+	c.dropPending(s)
+	if s.held != nil {
+		dst = c.appendFieldBlock(dst, s, Pseudo{}, s.held.fields, true)
+		s.held = nil
+		end = true
+	}
+	if end {
+		c.endSend(s)
+	}
+	return dst
+}
+
+// Pending buffers of ordinary size are kept for the next stream that has to wait.
+const maxSpareBytes = 512 << 10
+
+func (c *Conn) appendPending(s *Stream, head, body []byte) []byte {
+	p := s.pending
+	if p == nil && len(c.spare) > 0 {
+		p = c.spare[len(c.spare)-1][:0]
+		c.spare = c.spare[:len(c.spare)-1]
+		c.spareBytes -= cap(p)
+	}
+	if s.pendingHead > 0 && len(p)+len(head)+len(body) > cap(p) {
+		p = p[:copy(p, p[s.pendingHead:])]
+		s.pendingHead = 0
+	}
+	return append(append(p, head...), body...)
+}
+
+func (c *Conn) dropPending(s *Stream) {
+	if s.pending == nil {
+		return
+	}
+	if n := cap(s.pending); c.spareBytes+n <= maxSpareBytes {
+		c.spare = append(c.spare, s.pending)
+		c.spareBytes += n
+	}
+	s.pending, s.pendingHead = nil, 0
+}
