@@ -1,0 +1,33 @@
+package h2net
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/transport"
+)
+
+// Accept implements transport.Acceptor: it answers an Extended CONNECT with 200 and hands the stream over. What the client
+// sent before is in the stream's receive buffer, as far as the window allowed.
+func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
+	st := ex.st
+	f := &st.c.f
+	f.Lock()
+	switch {
+	case ex.done:
+		f.Unlock()
+		return nil, errors.New("the handler has returned")
+	case ex.accepted.Load() || ex.w.status != 0:
+		f.Unlock()
+		return nil, errors.New("the request was answered already")
+	}
+	if err := st.sendErr(); err != nil {
+		f.Unlock()
+		return nil, err
+	}
+	ex.accepted.Store(true)
+	st.c.eng.SendHeaders(st.s, h2.Pseudo{Status: http.StatusOK}, appendFields(nil, h, nil), false)
+	f.Flush()
+	return st, nil
+}

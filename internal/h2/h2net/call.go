@@ -1,0 +1,153 @@
+package h2net
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/transport"
+)
+
+// A Call is an Extended CONNECT that waits for its answer. Its methods are safe for concurrent use.
+type Call struct {
+	st *stream
+
+	answered chan struct{} // closed when resp or err is set
+	resp     *http.Response
+	err      error
+	end      bool // the response came with END_STREAM
+}
+
+// Response waits for the final (not 1xx) response. With a 2xx the Call has become a tunnel: see Stream. Otherwise
+// the response's Body reads what the server sends. Errors: *StreamError, *ConnError, or ctx's, in which case the Call is
+// as before and may be waited for again or cancelled.
+func (c *Call) Response(ctx context.Context) (*http.Response, error) {
+	select {
+	case <-c.answered:
+	default:
+		select {
+		case <-c.answered:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return c.resp, c.err
+}
+
+// Ended reports whether the response came with END_STREAM.
+func (c *Call) Ended() bool {
+	select {
+	case <-c.answered:
+		return c.end
+	default:
+		return false
+	}
+}
+
+// Stream returns the tunnel after a 2xx, else nil.
+func (c *Call) Stream() transport.Stream {
+	select {
+	case <-c.answered:
+	default:
+		return nil
+	}
+	if c.resp == nil || c.resp.StatusCode/100 != 2 {
+		return nil
+	}
+	return c.st
+}
+
+// Cancel resets the stream (CANCEL) if it is not over.
+func (c *Call) Cancel() {
+	f := &c.st.c.f
+	f.Lock()
+	if c.st.request != nil {
+		c.fail(&StreamError{
+			StreamID: c.st.id, Code: cancelled, Initiator: h2.Local,
+			Detail: "we cancelled the request (stream " + strconv.Itoa(int(c.st.id)) + ")",
+		})
+	}
+	c.st.abort(cancelled)
+	f.Flush()
+	c.st.c.role.hooksSoon()
+}
+
+// fail ends a call that has no answer. Called with the lock held.
+func (c *Call) fail(err error) {
+	c.err = err
+	c.st.request = nil
+	close(c.answered)
+}
+
+// recvHeaders takes a response.
+func (cc *ClientConn) recvHeaders(ev *h2.Event) {
+	st, _ := ev.Stream.User.(*stream)
+	// "A client MUST be able to parse one or more 1xx responses received prior to a final response ... A user agent MAY
+	// ignore unexpected 1xx responses." RFC 9110, Section 15.2.
+	if st == nil || st.request == nil || ev.Pseudo.Status < 200 {
+		return
+	}
+	call := st.request
+	st.request = nil
+	h := headerFrom(ev.Fields)
+	resp := &http.Response{
+		StatusCode: ev.Pseudo.Status, Status: strconv.Itoa(ev.Pseudo.Status) + " " + http.StatusText(ev.Pseudo.Status),
+		Proto: "HTTP/2.0", ProtoMajor: 2, Header: h, Body: http.NoBody, TLS: cc.tls,
+	}
+	if resp.StatusCode/100 != 2 {
+		if !ev.End {
+			resp.ContentLength = -1
+			resp.Body = &responseBody{st: st, resp: resp}
+		}
+		if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+			resp.ContentLength = n
+		}
+		if ev.End {
+			st.eof = true
+			st.hangUp()
+		}
+	}
+	call.resp, call.end = resp, ev.End
+	close(call.answered)
+}
+
+// A responseBody reads the content of a response that opened no tunnel.
+type responseBody struct {
+	st   *stream
+	resp *http.Response
+}
+
+// Read implements io.Reader. It gives credit for what was read.
+func (b *responseBody) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := b.st.read(p)
+	if err == io.EOF {
+		b.resp.Trailer = b.st.trailers
+		b.Close()
+	}
+	return n, err
+}
+
+// Close cancels the stream if it is not over.
+func (b *responseBody) Close() error {
+	c := b.st.c
+	c.f.Lock()
+	b.st.hangUp()
+	c.f.Flush()
+	c.role.hooksSoon()
+	return nil
+}
+
+// hangUp ends a stream that became no tunnel: politely where the server has said all (a reset would count against us).
+// Called with the lock held.
+func (st *stream) hangUp() {
+	st.discard()
+	if !st.released && st.c.err == nil && st.eof && !st.s.SendClosed() {
+		st.c.eng.SendData(st.s, nil, nil, true)
+	}
+	st.reset(cancelled)
+}

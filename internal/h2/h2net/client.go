@@ -1,0 +1,335 @@
+package h2net
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/h2/wire"
+)
+
+// A ClientConn is the client's end of one HTTP/2 connection. Its methods are safe for concurrent use.
+type ClientConn struct {
+	*conn
+	opt      ClientOptions
+	settings chan struct{}
+	pingSeq  uint64
+	started  bool
+	received bool // the server's first SETTINGS
+
+	idle    bool // Idle is to be called
+	closed  bool // Closed is to be called
+	telling bool
+	untold  atomic.Bool // one of them may be
+
+	lingerTimer *time.Timer // of Shutdown
+}
+
+// ClientOptions configure NewClientConn.
+type ClientOptions struct {
+	Config       h2.Config
+	WriteTimeout time.Duration
+	// Idle, if set, is called when the last stream ended; Closed when the connection ended, with the reason. Neither
+	// may block.
+	Idle   func(*ClientConn)
+	Closed func(*ClientConn, error)
+}
+
+// NewClientConn starts the connection: the preface and SETTINGS leave at once, or in the same flight as the first
+// OpenConnect if that follows before Start. It owns nc, whose TLS handshake is complete.
+func NewClientConn(nc net.Conn, opt ClientOptions) *ClientConn {
+	cfg := opt.Config
+	cfg.Side = h2.Client
+	cc := &ClientConn{opt: opt, settings: make(chan struct{})}
+	cc.conn = newConn(nc, cfg, opt.WriteTimeout, cc)
+	if t, ok := nc.(*tls.Conn); ok {
+		cs := t.ConnectionState()
+		cc.tls = &cs
+		if why := inadequateSecurity(&cs); why != "" {
+			cc.eng.GoAway(wire.InadequateSecurity, why)
+			cc.failure = &ConnError{GoAway: true, Code: wire.InadequateSecurity, Initiator: h2.Local, Detail: why}
+		}
+	}
+	return cc
+}
+
+// Start sends what is queued and starts the reading goroutine. OpenConnect calls it.
+func (cc *ClientConn) Start() {
+	cc.f.Lock()
+	if cc.started {
+		cc.f.Unlock()
+		return
+	}
+	cc.start()
+}
+
+// start is called with the lock held, and unlocks it. The first Write is the reading goroutine's.
+func (cc *ClientConn) start() {
+	cc.started = true
+	cc.f.BeginLocked()
+	cc.reading.inBatch = true
+	cc.f.Unlock()
+	go func() {
+		cc.f.Lock()
+		cc.run(cc.reading.gen)
+	}()
+}
+
+// Settings is closed when the server's first SETTINGS were applied, or the connection ended before.
+func (cc *ClientConn) Settings() <-chan struct{} { return cc.settings }
+
+// Done is closed when the connection has ended; Err then says why.
+func (cc *ClientConn) Done() <-chan struct{} { return cc.done }
+
+// Err returns why the connection has ended, a *ConnError, or nil while it has not.
+func (cc *ClientConn) Err() error {
+	cc.f.Lock()
+	defer cc.f.Unlock()
+	if cc.err == nil {
+		return nil
+	}
+	return cc.err
+}
+
+// State says what the connection can do now.
+func (cc *ClientConn) State() ClientState {
+	cc.f.Lock()
+	defer cc.f.Unlock()
+	ps := cc.eng.PeerSettings()
+	s := ClientState{
+		SettingsReceived: ps.Received, ConnectProtocol: ps.ConnectProtocol, Slots: cc.eng.Slots(), Streams: cc.nstreams,
+		Draining: cc.eng.Draining() || cc.draining || cc.closing || cc.err != nil || cc.failure != nil, ConnID: cc.id,
+	}
+	if s.Draining {
+		s.Slots = 0
+	}
+	return s
+}
+
+// ClientState is a snapshot of a ClientConn.
+type ClientState struct {
+	SettingsReceived bool
+	ConnectProtocol  bool // SETTINGS_ENABLE_CONNECT_PROTOCOL = 1 was received
+	Slots            int  // streams that can be opened now
+	Streams          int  // streams open now
+	Draining         bool // GOAWAY received or sent, or ended
+	ConnID           uint64
+}
+
+// A ConnectRequest is an Extended CONNECT (RFC 8441, Section 4).
+type ConnectRequest struct {
+	Scheme, Authority, Path string // Path with the query
+	Header                  http.Header
+}
+
+// OpenConnect sends the request and returns at once; it does not look at ConnectProtocol (that is the caller's
+// decision). The error says that the connection takes no stream (ErrNoSlot) or has ended.
+func (cc *ClientConn) OpenConnect(req ConnectRequest) (*Call, error) {
+	fields := appendFields(nil, req.Header, isHost)
+	p := h2.Pseudo{
+		Method: http.MethodConnect, Scheme: req.Scheme, Authority: req.Authority, Path: req.Path, Protocol: "websocket",
+	}
+	cc.f.Lock()
+	if err := cc.ending(); err != nil {
+		cc.f.Unlock()
+		return nil, err
+	}
+	if cc.eng.Slots() <= 0 || cc.closing {
+		cc.f.Unlock()
+		return nil, ErrNoSlot
+	}
+	s, err := cc.eng.Open(time.Now(), p, fields, false)
+	if err != nil {
+		cc.f.Unlock()
+		return nil, errors.Join(ErrNoSlot, err)
+	}
+	st := &stream{c: cc.conn, s: s, id: s.ID}
+	s.User = st
+	call := &Call{st: st, answered: make(chan struct{})}
+	st.request = call
+	cc.add(st)
+	if cc.started {
+		cc.f.Flush()
+	} else {
+		cc.start()
+	}
+	return call, nil
+}
+
+func isHost(name string) bool { return name == "Host" }
+
+// ending says why the connection has ended or is about to.
+func (cc *ClientConn) ending() error {
+	switch {
+	case cc.err != nil:
+		return cc.err
+	case cc.failure != nil:
+		return cc.failure
+	}
+	return nil
+}
+
+// Close ends the connection: GOAWAY(NO_ERROR), close_notify. Streams that are open end.
+func (cc *ClientConn) Close() error {
+	c := cc.conn
+	c.f.Lock()
+	if c.err != nil {
+		c.f.Unlock()
+		return nil
+	}
+	if !cc.started {
+		// Nothing was sent: there is nobody to say goodbye to but TLS.
+		cc.started = true
+		c.lost(locallyClosed())
+		c.f.Unlock()
+		c.finish(false)
+		return nil
+	}
+	if c.failure == nil {
+		c.failure = locallyClosed()
+		c.eng.GoAway(noError, "")
+	}
+	c.closing = true
+	c.f.Unlock()
+	overdue := time.AfterFunc(closeLinger, c.kill)
+	c.f.Finish()
+	overdue.Stop()
+	return c.nc.Close() // the reading goroutine tells everybody
+}
+
+// Shutdown sends GOAWAY and closes when the last stream has ended or linger is over. It does not block.
+func (cc *ClientConn) Shutdown(linger time.Duration) {
+	c := cc.conn
+	c.f.Lock()
+	if !cc.started {
+		c.f.Unlock()
+		cc.Close()
+		return
+	}
+	if c.err == nil && !c.draining {
+		c.goAwayNow()
+		if !c.closing {
+			cc.closeTimer(linger)
+		}
+	}
+	c.f.Flush()
+}
+
+func (cc *ClientConn) closeTimer(linger time.Duration) {
+	t := time.AfterFunc(linger, func() { cc.Close() })
+	cc.lingerTimer = t
+}
+
+// Ping sends a PING and waits for its ack. It fails with ctx's error or a *ConnError.
+func (cc *ClientConn) Ping(ctx context.Context) (time.Duration, error) {
+	c := cc.conn
+	ch := make(chan time.Duration, 1)
+	c.f.Lock()
+	if err := cc.ending(); err != nil {
+		c.f.Unlock()
+		return 0, err
+	}
+	var data [8]byte
+	cc.pingSeq++
+	binary.BigEndian.PutUint64(data[:], cc.pingSeq)
+	if c.pings == nil {
+		c.pings = make(map[[8]byte]chan<- time.Duration)
+	}
+	c.pings[data] = ch
+	c.eng.Ping(time.Now(), data)
+	c.rearm()
+	c.f.FlushNow()
+	cc.Start()
+	select {
+	case rtt, ok := <-ch:
+		if !ok {
+			return 0, cc.Err()
+		}
+		return rtt, nil
+	case <-ctx.Done():
+		c.f.Lock()
+		delete(c.pings, data)
+		c.f.Unlock()
+		return 0, ctx.Err()
+	}
+}
+
+func (cc *ClientConn) recvSettings(ev *h2.Event) { cc.settingsDone() }
+
+func (cc *ClientConn) settingsDone() {
+	if !cc.received {
+		cc.received = true
+		close(cc.settings)
+	}
+}
+
+func (cc *ClientConn) pong(*h2.Event) {}
+
+func (cc *ClientConn) violated(*h2.Violation, string) {}
+
+func (cc *ClientConn) streamsChanged() {
+	if cc.nstreams == 0 && cc.opt.Idle != nil {
+		cc.idle = true
+		cc.untold.Store(true)
+	}
+}
+
+func (cc *ClientConn) ended() {
+	cc.settingsDone()
+	if cc.lingerTimer != nil {
+		cc.lingerTimer.Stop()
+	}
+	if cc.opt.Closed != nil {
+		cc.closed = true
+		cc.untold.Store(true)
+	}
+}
+
+// hooks calls Idle and Closed, one at a time.
+func (cc *ClientConn) hooks() {
+	if !cc.untold.Load() {
+		return
+	}
+	cc.f.Lock()
+	defer cc.f.Unlock()
+	if cc.telling {
+		return
+	}
+	cc.telling = true
+	for {
+		switch {
+		case cc.idle && cc.nstreams > 0:
+			cc.idle = false
+		case cc.idle:
+			cc.idle = false
+			cc.f.Unlock()
+			cc.opt.Idle(cc)
+			cc.f.Lock()
+		case cc.closed:
+			cc.closed = false
+			err := cc.err
+			cc.f.Unlock()
+			cc.opt.Closed(cc, err)
+			cc.f.Lock()
+		default:
+			cc.telling = false
+			cc.untold.Store(false)
+			return
+		}
+	}
+}
+
+func (cc *ClientConn) hooksSoon() {
+	if cc.untold.Load() {
+		go cc.hooks()
+	}
+}
+
+func (cc *ClientConn) logf(format string, args ...any) { log.Printf(format, args...) }

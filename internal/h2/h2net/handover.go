@@ -1,0 +1,101 @@
+package h2net
+
+import (
+	"time"
+
+	"github.com/weftws/weft/internal/transport"
+)
+
+// watch notices that the reading goroutine is stuck in a callback or in a write, and lets another one take over:
+//
+//   - the events and the input that are left are the new one's; the old buffer stays with the callback;
+//   - what arrives for the stuck stream is queued without giving credit, so that a window bounds it;
+//   - when the callback returns, its goroutine gives it what was queued, in order, and ends.
+//
+// The timer is armed by the first callback and then ticks as long as there are callbacks, so that a busy connection
+// does not set a timer for each.
+type watch struct {
+	timer *time.Timer
+	armed bool
+
+	stuckable bool    // the reading goroutine is in a callback or in a write
+	callee    *stream // the callback's
+	seq       uint32  // counts them
+
+	seen      uint32 // seq at the last tick
+	seenStuck bool   // stuckable with the same seq at the last tick
+}
+
+// watchBegin is called with the lock held when the reading goroutine is about to give it up for st's callback, or nil's write.
+func (c *conn) watchBegin(st *stream) {
+	w := &c.reading.watch
+	w.stuckable, w.callee = true, st
+	w.seq++
+	if !w.armed {
+		w.armed, w.seen, w.seenStuck = true, w.seq, false
+		if w.timer == nil {
+			w.timer = time.AfterFunc(watchTick, c.tick)
+		} else {
+			w.timer.Reset(watchTick)
+		}
+	}
+}
+
+func (c *conn) watchEnd() { c.reading.watch.stuckable, c.reading.watch.callee = false, nil }
+
+func (c *conn) tick() {
+	c.f.Lock()
+	w := &c.reading.watch
+	same := w.seq == w.seen
+	if same && !w.stuckable {
+		w.armed = false // idle
+		c.f.Unlock()
+		return
+	}
+	if same && w.seenStuck {
+		w.armed = false
+		gen := c.takeOver()
+		c.run(gen)
+		return
+	}
+	w.seen, w.seenStuck = w.seq, same
+	w.timer.Reset(watchTick)
+	// A batch that lasts so long must not hold back what was queued.
+	if c.reading.inBatch && c.eng.HasOutput() {
+		c.f.FlushNow()
+		return
+	}
+	c.f.Unlock()
+}
+
+// takeOver makes the caller's goroutine, or one that it starts, the reading one: what it returns is for run. Called
+// with the lock held, and keeps it.
+func (c *conn) takeOver() (gen uint32) {
+	r := &c.reading
+	r.gen++
+	c.watchEnd()
+	// Events that are left still point into the old buffer, and so may the callback's argument: it is the garbage collector's.
+	rest := r.in[r.took:]
+	r.in = append(transport.GetBuffer(max(2*len(rest), minReadBuffer)), rest...)
+	r.took = 0
+	if !r.inBatch {
+		r.inBatch = true
+		c.f.BeginLocked()
+	}
+	return r.gen
+}
+
+// release lets another goroutine read at once where a callback of the reading one is about to wait on its own stream.
+// Called with the lock held, and keeps it.
+func (c *conn) releaseReading(st *stream) {
+	if w := &c.reading.watch; w.stuckable && w.callee == st {
+		gen := c.takeOver()
+		go func() {
+			c.f.Lock()
+			c.run(gen)
+		}()
+	}
+}
+
+// watchTick: a callback that is still running after two ticks is stuck, 5 to 10 ms.
+const watchTick = 5 * time.Millisecond

@@ -1,0 +1,167 @@
+package h2net
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/weftws/weft/internal/transport"
+)
+
+// reading is the state of the goroutine that reads: it takes what the network has, gives it to the engine, tells
+// everybody what came of it, writes what that caused, and reads again.
+//
+//	 ┌────────────▶ Read (no lock) ───────────┐
+//	 │                                        ▼ lock, batch begins
+//	End: write ◀── dispatch the events ◀── Recv
+//	               unlocked around callbacks
+//
+// A callback or a write that takes long does not hold up the connection: another goroutine takes over (handover.go).
+type reading struct {
+	// gen counts the goroutines that have been the reading one. Who finds another value than its own after it has had
+	// the lock back has been replaced and touches nothing of this any more.
+	gen uint32
+
+	in    []byte // what was read; only the reading goroutine's
+	took  int    // how much of in the engine has taken
+	last  int    // bytes of the last Read
+	fatal error  // what Read returned
+
+	inBatch     bool // between BeginLocked and EndLocked
+	dispatching bool // events may be left: the engine's Advance has to wait
+	advanceDue  bool // it does
+
+	wakes []chan struct{} // of Receives that have something now; told at the end of the batch, without the lock
+
+	watch watch
+}
+
+// run is the reading goroutine. It is entered with the lock held and a batch begun.
+func (c *conn) run(gen uint32) {
+	r := &c.reading
+	for {
+		if !c.dispatch(gen) {
+			return
+		}
+		if c.err != nil {
+			linger := c.err == c.failure && r.fatal == nil && !c.closing
+			c.f.EndLocked()
+			c.finish(linger)
+			return
+		}
+		if c.failure != nil {
+			c.lost(c.failure)
+			continue
+		}
+		c.rearm()
+		if !c.endBatch(gen) {
+			return
+		}
+		c.role.hooks()
+
+		c.makeRoom()
+		n, err := c.nc.Read(r.in[len(r.in):cap(r.in)])
+
+		now := time.Now()
+		c.f.Lock()
+		c.f.BeginLocked()
+		r.inBatch = true
+		r.in = r.in[:len(r.in)+n]
+		r.last = n
+		if n > 0 {
+			r.dispatching = true
+			r.took = c.eng.Recv(now, r.in)
+		}
+		if err != nil {
+			r.fatal = err
+			if !c.dispatch(gen) {
+				return
+			}
+			c.readFailed(err)
+		}
+	}
+}
+
+// readFailed says why there is nothing more to read.
+func (c *conn) readFailed(err error) {
+	switch {
+	case c.failure != nil: // somebody made Read fail
+		c.reading.fatal = nil
+		c.lost(c.failure)
+	case c.closing:
+		e := locallyClosed()
+		if c.goAway != nil {
+			e = networkError(err, c.goAway)
+		}
+		c.lost(e)
+	default:
+		c.lost(networkError(err, c.goAway))
+	}
+}
+
+// endBatch writes what the batch has caused. Called with the lock held, returns without it; false means replaced.
+func (c *conn) endBatch(gen uint32) bool {
+	r := &c.reading
+	if len(r.wakes) > 0 {
+		c.wake()
+	}
+	r.inBatch = false
+	if !c.eng.HasOutput() && len(c.awaitingEnd) == 0 {
+		c.f.EndLocked()
+		return true
+	}
+	// A peer that does not read while it waits for us to read must not stop us: this too is watched.
+	c.watchBegin(nil)
+	c.f.EndLocked()
+	c.f.Lock()
+	if r.gen != gen {
+		c.f.Unlock()
+		return false
+	}
+	c.watchEnd()
+	c.f.Unlock()
+	return true
+}
+
+// wake tells the Receives that wait. Called with the lock held, which it gives up meanwhile.
+func (c *conn) wake() {
+	wakes := c.reading.wakes
+	c.reading.wakes = nil
+	c.f.Unlock()
+	for _, ch := range wakes {
+		signal(ch)
+	}
+	c.f.Lock()
+	if c.reading.wakes == nil {
+		clear(wakes)
+		c.reading.wakes = wakes[:0]
+	}
+}
+
+// makeRoom moves what the engine has left to the beginning of a buffer of the right size: twice the last Read, so that
+// it grows when busy and shrinks when idle.
+func (c *conn) makeRoom() {
+	r := &c.reading
+	rest := r.in[r.took:]
+	r.took = 0
+	want := min(max(2*r.last, minReadBuffer), maxReadBuffer)
+	want = max(want, 2*len(rest))
+	if have := cap(r.in); have < want || have > 2*want {
+		in := append(transport.GetBuffer(1<<bits.Len(uint(want-1))), rest...)
+		transport.PutBuffer(r.in)
+		r.in = in
+		return
+	}
+	r.in = r.in[:copy(r.in, rest)]
+}
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	minReadBuffer = 4 << 10
+	maxReadBuffer = 256 << 10
+)

@@ -1,0 +1,221 @@
+package h2net
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/transport"
+)
+
+// An exchange is a request to the server while its handler runs.
+type exchange struct {
+	st       *stream
+	req      *http.Request
+	handler  http.Handler
+	cancel   context.CancelFunc
+	body     requestBody
+	w        response
+	connect  bool        // Extended CONNECT: what arrives is the tunnel's
+	accepted atomic.Bool // the handler took the stream; set with the connection's lock held
+	done     bool        // the handler has returned; guarded by the connection's lock
+}
+
+// recvHeaders starts a request.
+func (sc *serverConn) recvHeaders(ev *h2.Event) {
+	st := &stream{c: sc.conn, s: ev.Stream, id: ev.Stream.ID, eof: ev.End}
+	ev.Stream.User = st
+	ex := &exchange{st: st}
+	st.exchange = ex
+	sc.add(st)
+	sc.newRequest(ex, ev)
+	go ex.run()
+}
+
+// newRequest fills in what the handler sees, as net/http would.
+func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
+	h := headerFrom(ev.Fields)
+	p := &ev.Pseudo
+	host := p.Authority
+	if host == "" {
+		host = h.Get("Host")
+	}
+	delete(h, "Host")
+	req := http.Request{
+		Method: p.Method, Proto: "HTTP/2.0", ProtoMajor: 2, Header: h, Host: host, RequestURI: p.Path,
+		TLS: sc.tls, Body: http.NoBody,
+	}
+	if sc.remote != nil {
+		req.RemoteAddr = sc.remote.String()
+	}
+	ex.handler = sc.opt.Handler
+	ex.w.ex = ex
+
+	ctx := sc.opt.BaseContext
+	switch {
+	case p.Method == "CONNECT" && p.Protocol == "":
+		// "The ":scheme" and ":path" pseudo-header fields MUST be omitted." RFC 9113, Section 8.5.
+		req.URL = &url.URL{Host: host}
+		req.RequestURI = host
+	case p.Protocol != "" && p.Protocol != "websocket":
+		// "If a server supports Extended CONNECT but does not support the protocol, it SHOULD respond with a 501 (Not Implemented)
+		// status code." RFC 9220, Section 3, says so of HTTP/3; here as well.
+		ex.connect = true
+		ex.handler = refuse(http.StatusNotImplemented, fmt.Sprintf("no protocol %q here", p.Protocol))
+	case p.Protocol != "":
+		ex.connect = true
+		req.Method = http.MethodGet
+		h["Upgrade"] = []string{"websocket"}
+		h["Connection"] = []string{"Upgrade"}
+		ctx = transport.WithAcceptor(ctx, ex)
+	}
+	if req.URL == nil {
+		u, err := url.ParseRequestURI(p.Path)
+		if err != nil {
+			ex.handler = refuse(http.StatusBadRequest, "malformed :path")
+			u = &url.URL{Path: p.Path}
+		}
+		req.URL = u
+	}
+	if !ex.connect {
+		ex.fillBody(&req, ev.End)
+	}
+	ctx, ex.cancel = context.WithCancel(ctx)
+	ex.req = req.WithContext(ctx)
+}
+
+// fillBody sets what the request says of its content.
+func (ex *exchange) fillBody(req *http.Request, end bool) {
+	if end {
+		return
+	}
+	req.ContentLength = -1
+	if cl := req.Header["Content-Length"]; len(cl) > 0 {
+		if n, err := strconv.ParseUint(cl[0], 10, 63); err == nil {
+			req.ContentLength = int64(n)
+		}
+	}
+	if httpguts.HeaderValuesContainsToken(req.Header["Expect"], "100-continue") {
+		delete(req.Header, "Expect")
+		ex.body.wantsContinue.Store(true)
+	}
+	for _, v := range req.Header["Trailer"] {
+		for name := range strings.SplitSeq(v, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if httpguts.ValidTrailerHeader(name) {
+				if req.Trailer == nil {
+					req.Trailer = make(http.Header)
+				}
+				req.Trailer[name] = nil
+			}
+		}
+	}
+	delete(req.Header, "Trailer")
+	ex.body.ex = ex
+	req.Body = &ex.body
+}
+
+func refuse(status int, text string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, text, status) })
+}
+
+// run calls the handler and ends what it began.
+func (ex *exchange) run() {
+	ok := false
+	defer func() {
+		if !ok {
+			ex.panicked(recover())
+		}
+		ex.end()
+	}()
+	ex.handler.ServeHTTP(&ex.w, ex.req)
+	ex.w.finish()
+	ok = true
+}
+
+func (ex *exchange) panicked(v any) {
+	c := ex.st.c
+	if v != nil && v != http.ErrAbortHandler {
+		c.role.logf("http2: panic serving %v: %v\n%s", c.remote, v, debug.Stack())
+	}
+	c.f.Lock()
+	if !ex.accepted.Load() {
+		ex.st.abort(internalError)
+	}
+	c.f.Flush()
+}
+
+// end is called when the handler has returned and its answer is queued.
+func (ex *exchange) end() {
+	ex.w.release()
+	ex.cancel()
+	st := ex.st
+	c := st.c
+	c.f.Lock()
+	ex.done = true
+	st.exchange = nil
+	if !ex.accepted.Load() {
+		st.discard()
+		if c.err == nil && !st.released && !st.s.Closed() {
+			// "A server can send a complete response prior to the client sending an entire request ... When this is
+			// true, a server MAY request that the client abort transmission of a request without error by sending a
+			// RST_STREAM with an error code of NO_ERROR after sending a complete response." RFC 9113, Section 8.1.
+			st.awaitEnd(true)
+		}
+	}
+	st.settle()
+	c.f.Flush()
+	c.role.hooks()
+}
+
+// A requestBody is an http.Request's Body.
+type requestBody struct {
+	ex            *exchange
+	wantsContinue atomic.Bool
+	closed        atomic.Bool
+	eof           bool
+}
+
+// Read implements io.Reader. It gives credit for what was read.
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if b.wantsContinue.CompareAndSwap(true, false) {
+		b.ex.w.sendContinue()
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := b.ex.st.read(p)
+	if err == io.EOF && !b.eof {
+		b.eof = true
+		b.copyTrailers()
+	}
+	return n, err
+}
+
+func (b *requestBody) copyTrailers() {
+	req, trailers := b.ex.req, b.ex.st.trailers
+	for name, values := range trailers {
+		// Only those that were announced, as in net/http.
+		if _, ok := req.Trailer[name]; ok {
+			req.Trailer[name] = values
+		}
+	}
+}
+
+// Close implements io.Closer.
+func (b *requestBody) Close() error {
+	b.closed.Store(true)
+	return nil
+}

@@ -1,0 +1,197 @@
+package transport
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// A Flusher writes what many goroutines queue on one connection with as few Writes as it can. Whoever queues and finds
+// nobody flushing starts a goroutine that yields once, so that others can queue too, writes until nothing is left, and ends:
+// who queues never waits for the network. While the reading goroutine works through a batch (Begin, End), nobody else
+// flushes; what the batch caused leaves in one Write, by the reading goroutine.
+//
+//	f.Lock(); append to the queue; f.Flush()      // any goroutine; Flush unlocks
+//	f.Begin(); dispatch the batch; f.End()        // the reading goroutine
+//
+// The mutex guards the owner's queue as well and is never held across I/O.
+type Flusher struct {
+	sync.Mutex
+
+	// Take appends the next bytes to write to dst, a bounded number of them, and returns it; nothing appended means
+	// nothing to write. Called with the mutex held.
+	Take func(dst []byte) []byte
+	// Failed is told the first write error, once, without the mutex. The owner tears the connection down.
+	Failed func(error)
+	// Wrote, if set, is called with the mutex held after each successful Write.
+	Wrote func(n int)
+
+	Conn net.Conn
+
+	// Timeout bounds one Write; 0 means none. A peer that reads nothing for so long fails the connection.
+	Timeout time.Duration
+
+	// Watched says that the owner itself notices a batch that takes long, and calls FlushNow. Otherwise a timer does,
+	// after a millisecond.
+	Watched bool
+
+	// Invariant: flushing is true while exactly one goroutine is in flush.
+	flushing bool
+	// batches counts the reading goroutines between Begin and End; more than one only while one is being replaced.
+	batches  int
+	deferred bool // something was queued during a batch
+	failed   bool
+	watchdog *time.Timer
+	deadline time.Time
+	start    func()        // the goroutine of Flush; a field, so that starting it does not allocate
+	ended    chan struct{} // closed when the flush under way ends; nil while nobody waits for that
+}
+
+// Begin starts a batch: until End, or for maxDeferral at most, Flush only queues.
+func (f *Flusher) Begin() {
+	f.Lock()
+	f.batches++
+	f.Unlock()
+}
+
+// End ends the batch and writes what it caused.
+func (f *Flusher) End() {
+	f.Lock()
+	f.EndLocked()
+}
+
+// EndLocked is End for a caller that holds the mutex; it unlocks it.
+func (f *Flusher) EndLocked() {
+	f.batches--
+	if f.deferred {
+		f.deferred = false
+		f.watchdog.Stop()
+	}
+	f.flush()
+}
+
+// BeginLocked is Begin for a caller that holds the mutex, and keeps it.
+func (f *Flusher) BeginLocked() { f.batches++ }
+
+// Flush sees to it that what was queued is written soon. Called with the mutex held; unlocks it.
+func (f *Flusher) Flush() {
+	if f.batches > 0 {
+		if !f.Watched && !f.deferred && !f.flushing && !f.failed {
+			// A batch that takes long (a callback that blocks) must not hold back what others queue.
+			f.deferred = true
+			if f.watchdog == nil {
+				f.watchdog = time.AfterFunc(maxDeferral, f.overdue)
+			} else {
+				f.watchdog.Reset(maxDeferral)
+			}
+		}
+		f.Unlock()
+		return
+	}
+	f.FlushNow()
+}
+
+// FlushNow is Flush that does not wait for the end of a batch. Called with the mutex held; unlocks it.
+func (f *Flusher) FlushNow() {
+	if f.flushing || f.failed {
+		f.Unlock()
+		return
+	}
+	f.flushing = true
+	if f.start == nil {
+		f.start = func() { f.run(true) }
+	}
+	start := f.start
+	f.Unlock()
+	go start()
+}
+
+// Finish writes what is queued and returns when that is done or has failed. Called without the mutex.
+func (f *Flusher) Finish() {
+	f.Lock()
+	for f.flushing {
+		if f.ended == nil {
+			f.ended = make(chan struct{})
+		}
+		ended := f.ended
+		f.Unlock()
+		<-ended
+		f.Lock()
+	}
+	f.flush()
+}
+
+func (f *Flusher) overdue() {
+	f.Lock()
+	f.deferred = false
+	f.flush()
+}
+
+// flush is called with the mutex held and unlocks it.
+func (f *Flusher) flush() {
+	if f.flushing || f.failed {
+		f.Unlock()
+		return
+	}
+	f.flushing = true
+	f.Unlock()
+	f.run(false)
+}
+
+// run writes until nothing is left. The caller has set flushing.
+func (f *Flusher) run(yield bool) {
+	if yield {
+		// With a message from each of many goroutines on its way, a flusher that writes at once writes them one by one.
+		runtime.Gosched()
+	}
+	f.Lock()
+	buf := GetBuffer(flushSize)
+	var err error
+	for err == nil {
+		out := f.Take(buf[:0])
+		if len(out) == 0 {
+			break
+		}
+		buf = out
+		f.Unlock()
+		if f.Timeout > 0 {
+			// Renewed when half of it is gone: a deadline for every Write would cost as much as the rest of flush.
+			if now := time.Now(); f.deadline.Sub(now) < f.Timeout/2 {
+				f.deadline = now.Add(f.Timeout)
+				f.Conn.SetWriteDeadline(f.deadline)
+			}
+		}
+		_, err = f.Conn.Write(out)
+		if len(out) > cap(buf)/4*3 && cap(buf) < maxFlushSize {
+			n := 4 * cap(buf)
+			PutBuffer(buf)
+			buf = GetBuffer(n)
+		}
+		f.Lock()
+		if err == nil && f.Wrote != nil {
+			f.Wrote(len(out))
+		}
+	}
+	f.flushing = false
+	if f.ended != nil {
+		close(f.ended)
+		f.ended = nil
+	}
+	if err != nil {
+		f.failed = true
+	}
+	f.Unlock()
+	PutBuffer(buf)
+	if err != nil && f.Failed != nil {
+		f.Failed(err)
+	}
+}
+
+const (
+	// maxDeferral is how long a batch may hold back what others queue.
+	maxDeferral = time.Millisecond
+	// A flush takes flushSize at first, and up to maxFlushSize at a time where that was not enough.
+	flushSize    = 16 << 10
+	maxFlushSize = 64 << 10
+)
