@@ -1,0 +1,82 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+)
+
+// A Stream is one bidirectional byte stream that carries a WebSocket: a TCP or TLS connection after an HTTP/1.1
+// Upgrade, or one HTTP/2 stream after an Extended CONNECT. It knows nothing of WebSocket frames.
+type Stream interface {
+	// Receive blocks until bytes arrive and returns them, all that are there. The slice is the caller's to read and
+	// to change until its next call of Receive. It returns io.EOF when the peer ended its side properly (END_STREAM,
+	// close_notify or FIN) and os.ErrDeadlineExceeded when the read deadline passes, which loses nothing: Receive
+	// may be called again. One caller at a time.
+	Receive() ([]byte, error)
+
+	// Handle switches the stream from Receive to callbacks: from now on recv gets the bytes in order, one call at a
+	// time, on the transport's reading goroutine. p is recv's to read and to change until it returns. The last call
+	// is recv(nil, err). Bytes that arrived before Handle come first. A recv that blocks holds up this stream alone.
+	Handle(recv func(p []byte, err error))
+
+	// Send queues head and then body as one unit that no other Send comes between, and sees to it that they are
+	// written soon. Both slices are the caller's again when Send returns. It blocks while the peer or the network
+	// accepts no more (flow control, a bounded queue); when the write deadline passes before anything was taken, it
+	// returns 0, os.ErrDeadlineExceeded and the stream is as before. n > 0 with an error means that the unit was cut:
+	// the caller must give the stream up. Safe for concurrent use.
+	Send(head, body []byte) (n int, err error)
+
+	// TrySend queues p as Send does, without waiting: it reports false, and has queued nothing, when there is no room
+	// (Send's limit and 4 KiB more) or when a Send is in the middle of its unit. For control frames.
+	TrySend(p []byte) bool
+
+	// SetReadDeadline and SetWriteDeadline work as on a net.Conn: also for a Receive or Send that is blocked now; the
+	// zero time means none.
+	SetReadDeadline(t time.Time)
+	SetWriteDeadline(t time.Time)
+
+	// Close ends our side when all that is queued has been written (END_STREAM; close_notify and FIN), discards what
+	// still arrives, and frees everything when the peer has ended its side too or linger has passed (then
+	// RST_STREAM(CANCEL), or the connection is closed). It does not block. A Receive that is blocked returns
+	// net.ErrClosed; a recv set by Handle gets (nil, net.ErrClosed).
+	Close(linger time.Duration)
+
+	// Abort ends the stream at once: RST_STREAM(CANCEL), or the connection is closed. What is queued is lost.
+	Abort()
+
+	// Info says where the stream rides.
+	Info() Info
+}
+
+// Info describes the connection under a Stream.
+type Info struct {
+	Proto      string // "HTTP/1.1" or "HTTP/2.0", as in http.Request.Proto
+	Secure     bool   // over TLS
+	ConnID     uint64 // of the connection, unique in this process and Side, counted from 1
+	StreamID   uint64 // the HTTP/2 stream identifier; 0 on HTTP/1.1
+	LocalAddr  net.Addr
+	RemoteAddr net.Addr
+}
+
+// An Acceptor is an Extended CONNECT (shown to handlers as GET with Upgrade) that waits for its answer. A server of
+// ours puts it into the request's context.
+type Acceptor interface {
+	// Accept answers 200 with h and hands the stream over; it outlives the handler. It fails if an answer was
+	// given already or the stream is gone.
+	Accept(h http.Header) (Stream, error)
+}
+
+// WithAcceptor returns ctx with a in it.
+func WithAcceptor(ctx context.Context, a Acceptor) context.Context {
+	return context.WithValue(ctx, acceptorKey{}, a)
+}
+
+// AcceptorFrom returns the Acceptor in ctx, or nil.
+func AcceptorFrom(ctx context.Context) Acceptor {
+	a, _ := ctx.Value(acceptorKey{}).(Acceptor)
+	return a
+}
+
+type acceptorKey struct{}
