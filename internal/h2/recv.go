@@ -94,8 +94,10 @@ func (c *Conn) recvFrame(h wire.FrameHeader, p []byte) *breach {
 	case wire.Settings:
 		return c.recvSettings(h, p)
 	case wire.PushPromise:
-		// "A client MUST treat receipt of a PUSH_PROMISE frame as a connection error of type PROTOCOL_ERROR" once
-		// SETTINGS_ENABLE_PUSH = 0 is acknowledged (RFC 9113, Section 6.6); "A client cannot push" (Section 8.4).
+		// "A client that has both set this parameter to 0 and had it acknowledged MUST treat the receipt of a PUSH_PROMISE
+		// frame as a connection error (Section 5.4.1) of type PROTOCOL_ERROR." RFC 9113, Section 6.5.2. "A client cannot
+		// push. Thus, servers MUST treat the receipt of a PUSH_PROMISE frame as a connection error". RFC 9113, Section 8.4.
+		// Choice: a client of ours does not wait for the ack; its SETTINGS came first on the connection.
 		return connBreach(pushPromiseForbidden, "sent PUSH_PROMISE")
 	case wire.Ping:
 		return c.recvPing(h, p)

@@ -84,8 +84,8 @@ func (c *Conn) recvLostData(s *Stream, h wire.FrameHeader, counted int) *breach 
 	if br := c.chargeLostData(counted); br != nil {
 		return br
 	}
-	// "An endpoint that sends a RST_STREAM frame [...] MUST ignore frames that it receives on closed streams after it has
-	// sent a RST_STREAM frame" while they may have been under way. RFC 9113, Section 5.1.
+	// "The peer might have sent or enqueued for sending these frames before processing the RST_STREAM frame. An endpoint
+	// MUST minimally process and then discard any frames it receives in this state." RFC 9113, Section 5.1.
 	if c.isIgnored(id) || s == nil && c.closedIDs.how(id) == closedByUs {
 		return nil
 	}

@@ -85,8 +85,8 @@ func (c *Conn) classifyBlock(b *fieldBlock) *breach {
 	case c.isIgnored(id):
 		return nil
 	case c.isIdle(id):
-		// "Endpoints [...] that receive a stream identifier that is unexpected" fail the connection: a server's peer opens
-		// odd ones, a client's peer none. RFC 9113, Section 5.1.1.
+		// "Streams initiated by a client MUST use odd-numbered stream identifiers; those initiated by the server MUST use
+		// even-numbered stream identifiers." RFC 9113, Section 5.1.1. A server can open none: nothing is pushed.
 		if c.cfg.Side == Client || id%2 == 0 {
 			return connBreach(streamIDInvalid, "sent HEADERS on idle stream %d", id)
 		}
@@ -217,7 +217,7 @@ func (c *Conn) recvResponse(b *fieldBlock) *breach {
 	status := sec.pseudo.Status
 	switch {
 	case status == 101:
-		// "HTTP/2 removes support for the 101 (Switching Protocols) informational status code". RFC 9113, Section 8.6.
+		// "HTTP/2 does not support the 101 (Switching Protocols) informational status code". RFC 9113, Section 8.6.
 		return c.streamBreach(s.ID, switchingProtocols, "answered with status 101")
 	case status < 200 && b.end:
 		// "A HEADERS frame with the END_STREAM flag set that carries an informational status code is malformed". RFC 9113,

@@ -87,6 +87,11 @@ func (c *Conn) SendHeaders(s *Stream, p Pseudo, fields []Field, end bool) {
 	if !end || !s.sendHeaders {
 		return
 	}
+	if s.connect {
+		// Frames other than DATA "MUST NOT be sent on a connected stream". RFC 9113, Section 8.5.
+		c.SendData(s, nil, nil, true)
+		return
+	}
 	if s.pending != nil {
 		s.sendEnd = true
 		s.held = &heldTrailers{append([]Field(nil), fields...)}

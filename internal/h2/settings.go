@@ -114,8 +114,8 @@ func (c *Conn) checkSetting(s wire.Setting) *breach {
 			return connBreach(settingValue, "set ENABLE_PUSH to %d", s.Value)
 		}
 	case wire.InitialWindowSize:
-		// "Values above the maximum flow-control window size of 2^31-1 MUST be treated as a connection error of type
-		// FLOW_CONTROL_ERROR."
+		// "Values above the maximum flow-control window size of 2^31-1 MUST be treated as a connection error (Section
+		// 5.4.1) of type FLOW_CONTROL_ERROR."
 		if s.Value > wire.MaxWindow {
 			return connBreach(settingWindow, "set INITIAL_WINDOW_SIZE to %d", s.Value)
 		}
@@ -131,12 +131,13 @@ func (c *Conn) checkSetting(s wire.Setting) *breach {
 			return connBreach(connectProtocolValue, "set ENABLE_CONNECT_PROTOCOL to %d", s.Value)
 		}
 		// "A sender MUST NOT send a SETTINGS_ENABLE_CONNECT_PROTOCOL parameter with the value of 0 after previously
-		// sending a value of 1." RFC 8441, Section 3.
-		if s.Value == 0 && c.peer.ConnectProtocol {
+		// sending a value of 1." RFC 8441, Section 3. "Receipt of this parameter by a server does not have any impact."
+		if s.Value == 0 && c.peer.ConnectProtocol && c.cfg.Side == Client {
 			return connBreach(connectProtocolWithdrawn, "changed ENABLE_CONNECT_PROTOCOL from 1 to 0")
 		}
 	case wire.NoRFC7540Priorities:
-		// "Any value other than 0 or 1 MUST be treated as a connection error of type PROTOCOL_ERROR." RFC 9218, Section 2.1.
+		// "Any value other than 0 or 1 MUST be treated as a connection error (see Section 5.4.1 of [HTTP/2]) of type
+		// PROTOCOL_ERROR." RFC 9218, Section 2.1.
 		if s.Value > 1 {
 			return connBreach(settingValue, "set NO_RFC7540_PRIORITIES to %d", s.Value)
 		}

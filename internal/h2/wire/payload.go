@@ -10,7 +10,7 @@ var (
 	// ErrSize: the payload is too short or has not the size that its type prescribes. FRAME_SIZE_ERROR.
 	ErrSize = errors.New("frame has the wrong size")
 	// ErrPadding: "If the length of the padding is the length of the frame payload or greater, the recipient MUST
-	// treat this as a connection error of type PROTOCOL_ERROR." RFC 9113, Section 6.1.
+	// treat this as a connection error (Section 5.4.1) of type PROTOCOL_ERROR." RFC 9113, Section 6.1.
 	ErrPadding = errors.New("padding exceeds the frame")
 )
 
