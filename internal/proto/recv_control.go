@@ -32,11 +32,11 @@ func (r *Receiver) recvClose(payload []byte) Event {
 	code, reason, fault := frame.ParseClose(payload)
 	switch fault {
 	case frame.CloseTooShort:
-		return r.fail(ShortClose, "sent a close frame of 1 byte, half of a code")
+		return *r.fail(ShortClose, "sent a close frame of 1 byte, half of a code")
 	case frame.CloseBadCode:
-		return r.fail(InvalidCloseCode, "sent a close frame with the code %d, which may not be sent", uint16(code))
+		return *r.fail(InvalidCloseCode, "sent a close frame with the code %d, which may not be sent", uint16(code))
 	case frame.CloseBadReason:
-		return r.fail(InvalidCloseReason, "sent a close frame with a reason of %d bytes that is no UTF-8", len(reason))
+		return *r.fail(InvalidCloseReason, "sent a close frame with a reason of %d bytes that is no UTF-8", len(payload)-2)
 	}
 	ev := Event{Kind: Close, Code: code, Reason: string(reason)}
 	r.end()

@@ -13,8 +13,9 @@ func (r *Receiver) recvData(p []byte) (ev Event, n int) {
 	last := r.fin && int64(len(piece)) == r.remaining
 	if r.message == frame.Text && !r.compressed {
 		whole := len(piece)
-		if piece, ev = r.checkText(piece, ascii, last); ev.Kind == Failed {
-			return ev, 0
+		var failed *Event
+		if piece, failed = r.checkText(piece, ascii, last); failed != nil {
+			return *failed, 0
 		}
 		last = last && len(piece) == whole
 	}
@@ -59,9 +60,9 @@ func (r *Receiver) recvGathered() Event {
 //
 // "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not, in fact, a valid UTF-8
 // stream, that endpoint MUST _Fail the WebSocket Connection_." RFC 6455, Section 8.1.
-func (r *Receiver) checkText(piece []byte, ascii, last bool) ([]byte, Event) {
+func (r *Receiver) checkText(piece []byte, ascii, last bool) ([]byte, *Event) {
 	if ascii && r.utf8.Complete() {
-		return piece, Event{}
+		return piece, nil
 	}
 	before := r.utf8
 	bad := r.utf8.Check(piece)
@@ -71,14 +72,14 @@ func (r *Receiver) checkText(piece []byte, ascii, last bool) ([]byte, Event) {
 	}
 	switch {
 	case bad < 0 && !cutOff:
-		return piece, Event{}
+		return piece, nil
 	case bad > 0 && r.chunking():
 		r.utf8 = before
 		r.utf8.Check(piece[:bad])
 		if r.side == frame.Server {
 			frame.Mask(piece[bad:], r.key, int(r.pos)+bad)
 		}
-		return piece[:bad:bad], Event{}
+		return piece[:bad:bad], nil
 	case cutOff:
 		return nil, r.fail(InvalidUTF8, "ended a text message of %d bytes inside a character", r.size+int64(len(piece)))
 	default:
@@ -98,17 +99,17 @@ func (r *Receiver) recvCompressed(piece []byte, last bool) (ev Event) {
 			return Event{}
 		}
 	}
-	if ev = r.inflate(payload); ev.Kind == Failed {
-		return ev
+	if failed := r.inflate(payload); failed != nil {
+		return *failed
 	}
 	r.giveBack(&r.gathered)
 	if r.message == frame.Text {
 		var u frame.UTF8
 		switch bad := u.Check(r.lent); {
 		case bad >= 0:
-			return r.fail(InvalidUTF8, "sent text that is no UTF-8: 0x%02x at byte %d of the message", r.lent[bad], bad)
+			return *r.fail(InvalidUTF8, "sent text that is no UTF-8: 0x%02x at byte %d of the message", r.lent[bad], bad)
 		case !u.Complete():
-			return r.fail(InvalidUTF8, "ended a text message of %d bytes inside a character", len(r.lent))
+			return *r.fail(InvalidUTF8, "ended a text message of %d bytes inside a character", len(r.lent))
 		}
 	}
 	if r.Whole {
@@ -118,7 +119,7 @@ func (r *Receiver) recvCompressed(piece []byte, last bool) (ev Event) {
 }
 
 // inflate inflates a message into r.lent.
-func (r *Receiver) inflate(payload []byte) Event {
+func (r *Receiver) inflate(payload []byte) *Event {
 	if r.inflater == nil {
 		bits, noTakeover := r.params.ClientMaxWindowBits, r.params.ClientNoContextTakeover
 		if r.side == frame.Client {
@@ -139,7 +140,7 @@ func (r *Receiver) inflate(payload []byte) Event {
 	r.lent = out
 	switch {
 	case err == nil:
-		return Event{}
+		return nil
 	case errors.Is(err, deflate.ErrTooBig):
 		return r.fail(MessageTooBig, "sent a message that inflates to more than the limit of %d bytes", limit)
 	default:

@@ -11,18 +11,15 @@ func (r *Receiver) recvHeader(p []byte) (ev Event, n int) {
 		head = r.head[:int(r.headLen)+copy(r.head[r.headLen:], p)]
 	}
 	h, took, fault := frame.ParseHeader(head)
-	if ev = r.checkOpcode(h, fault); ev.Kind == Failed {
-		return ev, 0
+	failed := r.checkOpcode(h, fault)
+	if failed == nil && len(head) > 1 {
+		failed = r.checkLength(h, fault)
 	}
-	if len(head) > 1 {
-		if ev = r.checkLength(h, fault); ev.Kind == Failed {
-			return ev, 0
-		}
+	if failed == nil && h.Length >= 0 && !h.Opcode.IsControl() {
+		failed = r.checkMessage(h)
 	}
-	if !h.Opcode.IsControl() && h.Length >= 0 {
-		if ev = r.checkMessage(h); ev.Kind == Failed {
-			return ev, 0
-		}
+	if failed != nil {
+		return *failed, 0
 	}
 	if took == 0 {
 		if r.headLen == 0 {
@@ -57,7 +54,7 @@ func (r *Receiver) beginFrame(h frame.Header) {
 }
 
 // checkOpcode judges the first byte of a header.
-func (r *Receiver) checkOpcode(h frame.Header, fault frame.Fault) Event {
+func (r *Receiver) checkOpcode(h frame.Header, fault frame.Fault) *Event {
 	// "If a nonzero value is received and none of the negotiated extensions defines the meaning of such a nonzero value,
 	// the receiving endpoint MUST _Fail the WebSocket Connection_." RFC 6455, Section 5.2.
 	switch {
@@ -91,11 +88,11 @@ func (r *Receiver) checkOpcode(h frame.Header, fault frame.Fault) Event {
 	case r.message != 0 && h.Opcode != frame.Continuation:
 		return r.fail(InterleavedMessage, "began a %v message inside a %v message", h.Opcode, r.message)
 	}
-	return Event{}
+	return nil
 }
 
 // checkLength judges the mask bit and the length.
-func (r *Receiver) checkLength(h frame.Header, fault frame.Fault) Event {
+func (r *Receiver) checkLength(h frame.Header, fault frame.Fault) *Event {
 	// "The server MUST close the connection upon receiving a frame that is not masked." "A client MUST close a connection
 	// if it detects a masked frame." RFC 6455, Section 5.1.
 	switch {
@@ -114,7 +111,7 @@ func (r *Receiver) checkLength(h frame.Header, fault frame.Fault) Event {
 	case frame.LengthTopBit:
 		return r.fail(LengthTopBit, "sent a payload length of 2^63 or more")
 	}
-	return Event{}
+	return nil
 }
 
 // checkMessage judges what a data frame would make of its message, before any of its payload is here.
@@ -122,7 +119,7 @@ func (r *Receiver) checkLength(h frame.Header, fault frame.Fault) Event {
 // "Implementations that have implementation- and/or platform-specific limitations regarding the frame size or total
 // message size after reassembly from multiple frames MUST protect themselves against exceeding those limits." RFC 6455,
 // Section 10.4.
-func (r *Receiver) checkMessage(h frame.Header) Event {
+func (r *Receiver) checkMessage(h frame.Header) *Event {
 	var size int64
 	fragments, empty, compressed := 1, 0, h.RSV1
 	if h.Opcode == frame.Continuation {
@@ -147,5 +144,5 @@ func (r *Receiver) checkMessage(h frame.Header) Event {
 	case empty > maxEmptyFragments:
 		return r.fail(TooManyEmptyFragments, "sent a message with more than %d empty frames", maxEmptyFragments)
 	}
-	return Event{}
+	return nil
 }

@@ -54,9 +54,9 @@ var violations = []*Violation{
 // fail ends the receiving: "An endpoint MUST NOT continue to attempt to process data (including a responding Close frame)
 // from the remote endpoint after being instructed to _Fail the WebSocket Connection_." RFC 6455, Section 7.1.7. The detail
 // says what the peer did; its subject is put before it.
-func (r *Receiver) fail(v *Violation, detail string, args ...any) Event {
+func (r *Receiver) fail(v *Violation, detail string, args ...any) *Event {
 	r.end()
-	return Event{
+	return &Event{
 		Kind:      Failed,
 		Violation: v,
 		Detail:    fmt.Sprintf("%v %s (%d, %s)", r.side.Peer(), fmt.Sprintf(detail, args...), int(v.Code), v.Section),

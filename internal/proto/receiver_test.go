@@ -1,0 +1,323 @@
+package proto
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/weftws/weft/internal/frame"
+)
+
+// A whole message, and a whole control frame, is delivered where it lies.
+func TestReceiverIsZeroCopy(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		f    fr
+		want EventKind
+	}{
+		{"text", text("gr\u00fc\u00df dich"), Message}, {"binary", bin("Hello"), Message}, {"ping", ping("Hello"), Ping}, {"pong", pong("Hello"), Pong},
+		{"a long one", text(strings.Repeat("x", 70000)), Message},
+	} {
+		bothSides(t, func(t *testing.T, cfg Config, peer frame.Side) {
+			cfg.Alloc = func(n int) []byte { t.Errorf("%s: asked for %d bytes", tt.name, n); return make([]byte, 0, n) }
+			r := NewReceiver(cfg)
+			r.Whole = true
+			in := append(wire(peer, tt.f), "more"...)
+			ev, n := r.Recv(in)
+			if ev.Kind != tt.want || n != len(in)-4 || string(ev.Payload) != tt.f.payload {
+				t.Fatalf("%s: %v %.20q, %d bytes", tt.name, ev.Kind, ev.Payload, n)
+			}
+			if last := len(ev.Payload) - 1; &ev.Payload[last] != &in[n-1] {
+				t.Errorf("%s: was copied", tt.name)
+			}
+			if cap(ev.Payload) != len(ev.Payload) {
+				t.Errorf("%s: could be extended into what follows", tt.name)
+			}
+		})
+	}
+}
+
+// Switched off inside a message, what was gathered comes as the first Chunk; on, from the next message on.
+func TestWholeChanges(t *testing.T) {
+	bothSides(t, func(t *testing.T, cfg Config, peer frame.Side) {
+		l := ledger{t: t, out: map[*byte]bool{}}
+		cfg.Alloc, cfg.Free = l.alloc, l.free
+		r := NewReceiver(cfg)
+		want := func(in []byte, want string) {
+			t.Helper()
+			ev, n := r.Recv(in)
+			got := fmt.Sprintf("%v %v %q last %v, %d of %d", ev.Kind, ev.Opcode, ev.Payload, ev.Last, n, len(in))
+			if got != want {
+				t.Fatalf("got %s, want %s", got, want)
+			}
+		}
+		start := wire(peer, text("abc"))
+		cut := len(start) - 1
+		part := len(wire(peer, text("abc").more(), cont("d").more()))
+
+		r.Whole = true
+		want(start[:cut], fmt.Sprintf(`need more continuation "" last false, %d of %d`, cut, cut))
+		r.Whole = false
+		want(start[cut:], `chunk text "ab" last false, 0 of 1`)
+		r.Whole = true // too late for this one
+		want(start[cut:], `chunk text "c" last true, 1 of 1`)
+
+		in := wire(peer, text("abc").more(), cont("d").more())
+		want(in, fmt.Sprintf(`need more continuation "" last false, %d of %d`, part, part))
+		r.Whole = false
+		want(nil, `chunk text "abcd" last false, 0 of 0`)
+		want(nil, `need more continuation "" last false, 0 of 0`)
+		r.Whole = true
+		end := wire(peer, cont(""))
+		want(end, fmt.Sprintf(`chunk text "" last true, %d of %d`, len(end), len(end)))
+		whole := wire(peer, text("abc"))
+		want(whole, fmt.Sprintf(`message text "abc" last false, %d of %d`, len(whole), len(whole)))
+		if r.Recv(nil); !r.Idle() || len(l.out) > 0 {
+			t.Errorf("idle %v, %d buffers", r.Idle(), len(l.out))
+		}
+	})
+}
+
+// Chunks come as their bytes come.
+func TestChunksAreNotHeldBack(t *testing.T) {
+	r := NewReceiver(Config{Side: frame.Client, Alloc: func(n int) []byte { t.Error("gathered"); return make([]byte, 0, n) }})
+	in := append(wire(frame.Server, text("Hel").more()), wire(frame.Server, cont("lo"))...)
+	var got []string
+	for i := range in {
+		if ev, _ := r.Recv(in[i : i+1]); ev.Kind != NeedMore {
+			got = append(got, fmt.Sprintf("%v %s %v", ev.Kind, ev.Payload, ev.Last))
+		}
+	}
+	wantEvents(t, got, "chunk H false", "chunk e false", "chunk l false", "chunk l false", "chunk o true")
+}
+
+func TestIdle(t *testing.T) {
+	in := wire(frame.Client, text("a").more(), ping("b"), cont("c"), ping("d"))
+	r := NewReceiver(Config{Side: frame.Server})
+	r.Whole = true
+	if !r.Idle() {
+		t.Error("not idle at first")
+	}
+	message, control := len(wire(frame.Client, text("a"), ping("b"), cont("c"))), len(in)
+	for i := range in {
+		r.Recv(in[i : i+1])
+		if want := i+1 == message || i+1 == control; r.Idle() != want {
+			t.Errorf("after %d bytes: idle %v", i+1, r.Idle())
+		}
+	}
+}
+
+// Close gives back whatever is half received.
+func TestReceiverClose(t *testing.T) {
+	in := wire(frame.Client, text("Hello").more(), cont("again").more(), ping("Hello"), text("\xf2\x48\xcd\xc9\xc9\x07\x00").rsv1())
+	for n := range len(in) {
+		l := ledger{t: t, out: map[*byte]bool{}}
+		r := NewReceiver(Config{Side: frame.Server, Deflate: takeover, Alloc: l.alloc, Free: l.free})
+		r.Whole = true
+		for piece := in[:n]; len(piece) > 0; {
+			_, took := r.Recv(piece[:min(3, len(piece))])
+			piece = piece[took:]
+		}
+		r.Close()
+		r.Close()
+		if len(l.out) > 0 {
+			t.Errorf("after %d bytes and Close: %d buffers are out", n, len(l.out))
+		}
+		if ev, took := r.Recv([]byte{0x80}); ev.Kind != NeedMore || took != 1 || !r.Idle() {
+			t.Errorf("after Close: %v, took %d", ev.Kind, took)
+		}
+	}
+}
+
+// What one end sends, the other receives: all sides, agreements and fragmentations.
+func TestSenderMeetsReceiver(t *testing.T) {
+	for seed := range uint64(40) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		cfg := Config{Side: frame.Side(rnd.IntN(2)), MaxMessageBytes: 1 << 20}
+		switch rnd.IntN(3) {
+		case 1:
+			cfg.Deflate = takeover
+		case 2:
+			cfg.Deflate = noTakeover
+		}
+		s := NewSender(cfg)
+		var in []byte
+		var want []string
+		for range 1 + rnd.IntN(6) {
+			op, message := frame.Text, strings.Repeat("gr\u00fc\u00df dich ", rnd.IntN(40))
+			if rnd.IntN(2) == 0 {
+				op, message = frame.Binary, strings.Repeat("\x00\xff\xfe", rnd.IntN(60))
+			}
+			compress := rnd.IntN(2) == 0
+			rest, next := message, op
+			for fin := false; !fin; next = frame.Continuation {
+				n := len(rest)
+				if fin = rnd.IntN(3) > 0; !fin {
+					n = rnd.IntN(n + 1)
+				}
+				in = append(in, sent(s, next, rest[:n], fin, compress)...)
+				if rest = rest[n:]; !fin && rnd.IntN(2) == 0 {
+					in = s.AppendControl(in, frame.Ping, []byte("p"), key)
+					want = append(want, `ping "p"`)
+				}
+			}
+			want = append(want, fmt.Sprintf("message %v %q", op, message))
+		}
+		in = s.AppendClose(in, 4000, "bye", key)
+		want = append(want, `close 4000 "bye"`)
+		cfg.Side = cfg.Side.Peer()
+		got := checkLaw(t, cfg, in)
+		if len(got) != len(want) {
+			t.Fatalf("seed %d: %d events, want %d:\n  %s", seed, len(got), len(want), strings.Join(got, "\n  "))
+		}
+		for i := range got {
+			if got[i] != want[i] {
+				t.Fatalf("seed %d: event %d: %s\nwant %s", seed, i, got[i], want[i])
+			}
+		}
+		s.Close()
+	}
+}
+
+// FuzzReceiver: no panic, the chunk law, bounded payloads, every buffer given back once.
+func FuzzReceiver(f *testing.F) {
+	add := func(server bool, cfg Config, in []byte) {
+		f.Add(in, server, cfg.Deflate != nil, uint16(cfg.MaxMessageBytes))
+	}
+	for _, tt := range violationCases {
+		if in := wire(frame.Client, tt.frames...); len(in) < 1000 {
+			add(true, tt.cfg, in)
+		}
+	}
+	add(true, Config{}, wire(frame.Client, text("\xe2").more(), ping("x"), cont("\x82\xac"), bin("yes"), closing("\x03\xe8bye")))
+	add(false, Config{Deflate: takeover}, wire(frame.Server, text("\xf2\x48\xcd").rsv1().more(), pong(""), cont("\xc9\xc9\x07\x00"), text("\xf2\x00\x11\x00\x00").rsv1(), text("no")))
+	f.Fuzz(func(t *testing.T, in []byte, server, compress bool, limit uint16) {
+		if len(in) > 2000 {
+			return
+		}
+		cfg := Config{MaxMessageBytes: int64(limit), MaxFragments: 100}
+		if server {
+			cfg.Side = frame.Server
+		}
+		if compress {
+			cfg.Deflate = takeover
+		}
+		if limit == 0 {
+			cfg.MaxMessageBytes = 1 << 16
+		}
+		checkLaw(t, cfg, in)
+	})
+}
+
+func TestReceiverAllocs(t *testing.T) {
+	batch := bytes.Repeat(wire(frame.Client, text(strings.Repeat("x", 125))), 20)
+	fragments := wire(frame.Client, text("\u00fc").more(), ping("p"), cont("\u00fc"), bin(""))
+	var room []byte
+	cfg := Config{
+		Side:  frame.Server,
+		Alloc: func(n int) []byte { return room[:0] },
+		Free:  func(b []byte) { room = b },
+	}
+	room = make([]byte, 0, 8192)
+	for _, whole := range []bool{true, false} {
+		r := NewReceiver(cfg)
+		r.Whole = whole
+		work := make([]byte, len(batch))
+		for name, in := range map[string][]byte{"batch": batch, "fragments": fragments} {
+			for _, size := range []int{len(in), 100} {
+				if n := testing.AllocsPerRun(100, func() {
+					copy(work, in)
+					for rest := work[:len(in)]; len(rest) > 0; {
+						ev, n := r.Recv(rest[:min(size, len(rest))])
+						if ev.Kind == Failed {
+							t.Fatal(ev.Detail)
+						}
+						rest = rest[n:]
+					}
+				}); n != 0 {
+					t.Errorf("%s in pieces of %d, whole %v: %v allocations", name, size, whole, n)
+				}
+			}
+		}
+	}
+}
+
+// An idle WebSocket has 1 KB for everything.
+func TestReceiverIsSmall(t *testing.T) {
+	if r, s := unsafe.Sizeof(Receiver{}), unsafe.Sizeof(Sender{}); r > 256 || s > 32 {
+		t.Errorf("a Receiver takes %d bytes, a Sender %d", r, s)
+	}
+}
+
+func BenchmarkReceiver(b *testing.B) {
+	const count = 64
+	for _, bm := range []struct {
+		name string
+		side frame.Side
+		f    fr
+	}{
+		{"text125/server", frame.Server, text(strings.Repeat("x", 125))},
+		{"text125/client", frame.Client, text(strings.Repeat("x", 125))},
+		{"utf8/server", frame.Server, text(strings.Repeat("gr\u00fc\u00df dich ", 10))},
+		{"binary125/server", frame.Server, bin(strings.Repeat("\xff", 125))},
+		{"ping/server", frame.Server, ping("12345678")},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			batch := bytes.Repeat(wire(bm.side.Peer(), bm.f), count)
+			work := make([]byte, len(batch))
+			r := NewReceiver(Config{Side: bm.side, MaxMessageBytes: 1 << 20})
+			r.Whole = true
+			b.SetBytes(int64(len(batch)))
+			b.ReportAllocs()
+			for b.Loop() {
+				copy(work, batch)
+				n := 0
+				for rest := work; len(rest) > 0; n++ {
+					ev, took := r.Recv(rest)
+					if ev.Kind == NeedMore || ev.Kind == Failed {
+						b.Fatal(ev.Kind, ev.Detail)
+					}
+					rest = rest[took:]
+				}
+				if n != count {
+					b.Fatal(n)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/count, "ns/message")
+		})
+	}
+	for _, size := range []int{64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("gathered/%d", size), func(b *testing.B) {
+			in := wire(frame.Client, bin(strings.Repeat("x", size)))
+			work := make([]byte, 16<<10)
+			var room [2][]byte
+			free := room[:0]
+			r := NewReceiver(Config{Side: frame.Server,
+				Alloc: func(n int) []byte {
+					for i, f := range free {
+						if cap(f) >= n {
+							free[i] = free[len(free)-1]
+							free = free[:len(free)-1]
+							return f
+						}
+					}
+					return make([]byte, 0, 2<<20)
+				},
+				Free: func(b []byte) { free = append(free, b) },
+			})
+			r.Whole = true
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				for rest := in; len(rest) > 0; {
+					n := copy(work, rest)
+					rest = rest[n:]
+					r.Recv(work[:n])
+				}
+			}
+		})
+	}
+}
