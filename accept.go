@@ -1,0 +1,160 @@
+package weft
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/weftws/weft/internal/deflate"
+	"github.com/weftws/weft/internal/frame"
+	"github.com/weftws/weft/internal/h1"
+	"github.com/weftws/weft/internal/handshake"
+	"github.com/weftws/weft/internal/stock"
+	"github.com/weftws/weft/internal/transport"
+)
+
+// AcceptOptions say what a server agrees to. The zero value: no subprotocol, same origin only, no compression.
+type AcceptOptions struct {
+	// Subprotocols that the server speaks, in order of preference; the first that the client offers is chosen.
+	Subprotocols []string
+
+	// InsecureSkipVerify accepts browsers from any origin: for services that do not rely on cookies or the network for
+	// authentication.
+	InsecureSkipVerify bool
+	// OriginPatterns are further origins that may connect: hosts ("*.example.com", path.Match) or scheme and host
+	// ("https://example.com"). The request's own host is always one.
+	OriginPatterns []string
+
+	// CompressionMode says whether permessage-deflate (RFC 7692) is accepted; CompressionThreshold from how many bytes on
+	// a message is compressed (0: 512, with context takeover 128).
+	CompressionMode      CompressionMode
+	CompressionThreshold int
+
+	// OnPingReceived is told each Ping; false: no Pong is sent. OnPongReceived is told each Pong. They run where messages
+	// are read and must not block.
+	OnPingReceived func(ctx context.Context, payload []byte) bool
+	OnPongReceived func(ctx context.Context, payload []byte)
+
+	// KeepAlive is the silence after which an HTTP/1.1 peer gets a Ping; as much again without any answer ends the
+	// connection. 0: 30 s; negative: never. Over HTTP/2 the connection does this for all its streams.
+	KeepAlive time.Duration
+}
+
+// Accept answers a client's request for a WebSocket. It works in any http.Handler and for any version of HTTP that the
+// request came by: HTTP/1.1 (by Hijack), HTTP/2 on a server set up by [ConfigureServer] or [Server], and net/http's own HTTP/2
+// where the process runs with GODEBUG=http2xconnect=1. If the request is not one for a WebSocket or may not have one, Accept
+// answers it with the right status (400, 403, 405, 426, 501) and returns a *HandshakeError.
+//
+// The Conn belongs to the caller and outlives the handler and the request's context. Exception: on net/http's own HTTP/2 the
+// WebSocket ends when the handler returns.
+func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
+	if opts == nil {
+		opts = &AcceptOptions{}
+	}
+	acceptor := transport.AcceptorFrom(r.Context())
+	stockConnect := acceptor == nil && stock.IsConnect(r)
+	req := handshake.Request{
+		Method: r.Method, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Host: r.Host, Header: r.Header,
+	}
+	if stockConnect {
+		req.Method = http.MethodGet
+	}
+	if r.ProtoMajor >= 2 && acceptor == nil && !stockConnect {
+		return nil, refuse(w, noExtendedConnect(r))
+	}
+	if err := handshake.CheckRequest(req); err != nil {
+		return nil, refuse(w, err)
+	}
+	if !opts.InsecureSkipVerify {
+		if err := handshake.CheckOrigin(req, isSecure(r), opts.OriginPatterns); err != nil {
+			return nil, refuse(w, err)
+		}
+	}
+	agreed, err := handshake.Agree(r.Header, opts.support())
+	if err != nil {
+		return nil, refuse(w, err)
+	}
+	h := w.Header().Clone()
+	if h == nil {
+		h = make(http.Header)
+	}
+	key := r.Header.Get("Sec-Websocket-Key")
+	handshake.SetResponse(h, agreed, key, r.ProtoMajor == 1)
+	stream, serr := openStream(w, r, h, acceptor, stockConnect)
+	if serr != nil {
+		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
+	}
+	c := newConn(stream, opts.connOptions(agreed.Deflate), agreed.Subprotocol)
+	registryOf(r).add(c)
+	return c, nil
+}
+
+func openStream(w http.ResponseWriter, r *http.Request, h http.Header, a transport.Acceptor, stockConnect bool) (transport.Stream, error) {
+	switch {
+	case a != nil:
+		return a.Accept(h)
+	case stockConnect:
+		return stock.Accept(w, r, h)
+	default:
+		return h1.Accept(w, r, h)
+	}
+}
+
+func (o *AcceptOptions) support() handshake.Support {
+	return handshake.Support{Subprotocols: o.Subprotocols, Deflate: o.CompressionMode.params()}
+}
+
+func (o *AcceptOptions) connOptions(d *deflate.Params) *connOptions {
+	return &connOptions{
+		side: frame.Server, deflate: d, threshold: o.CompressionMode.threshold(o.CompressionThreshold),
+		onPing: o.OnPingReceived, onPong: o.OnPongReceived, keepalive: keepaliveOf(o.KeepAlive),
+	}
+}
+
+func keepaliveOf(set time.Duration) time.Duration {
+	if set == 0 {
+		return defaultKeepalive
+	}
+	return max(set, 0)
+}
+
+// params are the parameters of permessage-deflate that m stands for, nil for none.
+func (m CompressionMode) params() *deflate.Params {
+	switch m {
+	case CompressionContextTakeover:
+		// Choice: 4 KiB of window for each direction. 32 KiB (15 bits) compress JSON a few per cent better and cost
+		// eight times the memory for as long as the connection lives.
+		return &deflate.Params{ServerMaxWindowBits: takeoverBits, ClientMaxWindowBits: takeoverBits}
+	case CompressionNoContextTakeover:
+		return &deflate.Params{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: 15, ClientMaxWindowBits: 15}
+	}
+	return nil
+}
+
+const takeoverBits = 12
+
+func isSecure(r *http.Request) bool { return r.TLS != nil }
+
+// noExtendedConnect explains an HTTP/2 request that is no Extended CONNECT.
+func noExtendedConnect(r *http.Request) *handshake.Error {
+	detail := fmt.Sprintf("client sent %s over %s, not an Extended CONNECT with :protocol websocket", r.Method, r.Proto)
+	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		detail = fmt.Sprintf("client sent Upgrade over %s, where it has no meaning", r.Proto)
+	}
+	return &handshake.Error{
+		Status: http.StatusUpgradeRequired, Header: http.Header{"Upgrade": {"websocket"}},
+		Name: "no-extended-connect", Section: "RFC 8441, Section 4", Detail: detail,
+	}
+}
+
+// refuse answers the request with err.
+func refuse(w http.ResponseWriter, err *handshake.Error) *HandshakeError {
+	h := w.Header()
+	for k, v := range err.Header {
+		h[k] = v
+	}
+	http.Error(w, err.Error(), err.Status)
+	return &HandshakeError{StatusCode: err.Status, Name: err.Name, Section: err.Section, Detail: err.Detail}
+}

@@ -1,0 +1,188 @@
+package weft
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/weftws/weft/internal/frame"
+	"github.com/weftws/weft/internal/proto"
+)
+
+// Close closes the WebSocket with a handshake (RFC 6455, Section 7.1.2): it sends a Close frame behind what was written,
+// within 5 s, and waits for the peer's, another 5 s at most; messages that arrive meanwhile are discarded. It unblocks
+// everything that waits on the Conn. code is one that may be sent (1000 to 1003, 1007 to 1014, 3000 to 4999, or
+// StatusNoStatusRcvd for none) and reason at most 123 bytes of UTF-8. On a Conn with a Handler it does not wait for the
+// peer's frame: OnClose tells when the WebSocket is over. Closing again, or after the peer did, is net.ErrClosed or nil.
+func (c *Conn) Close(code StatusCode, reason string) error {
+	if err := checkClose(code, reason); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := c.sendClose(ctx, code, reason); err != nil {
+		return err
+	}
+	if c.handled.Load() {
+		// The transport reads; a callback of this Conn may be what is calling.
+		time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+		return nil
+	}
+	return c.awaitClose()
+}
+
+// CloseNow ends the connection under the WebSocket without a handshake; the peer sees 1006. It does not block. It returns
+// net.ErrClosed if the Conn was closed already.
+func (c *Conn) CloseNow() error {
+	if !c.terminate(closedError("closed by CloseNow"), 0) {
+		return closedError("close")
+	}
+	return nil
+}
+
+// CloseRead is for a Conn that only writes: from now on Pings are answered and the Close handshake is taken part in without
+// a reader, and a message from the peer closes the WebSocket with StatusPolicyViolation. The context is done when the
+// Conn is over or ctx is.
+func (c *Conn) CloseRead(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	c.Handle(HandlerFuncs{
+		Message: func(c *Conn, _ MessageType, _ []byte) {
+			c.Close(StatusPolicyViolation, "unexpected data message")
+		},
+		Close: func(*Conn, error) { cancel() },
+	})
+	return ctx
+}
+
+func checkClose(code StatusCode, reason string) error {
+	if len(reason) > maxCloseReason {
+		return fmt.Errorf("weft: close reason has %d bytes, a Close frame takes %d (RFC 6455, Section 5.5)", len(reason), maxCloseReason)
+	}
+	if code != StatusNoStatusRcvd && !frame.CloseCode(code).Valid() {
+		return fmt.Errorf("weft: close code %v must not be sent (RFC 6455, Section 7.4)", code)
+	}
+	return nil
+}
+
+const maxCloseReason = 123
+
+// sendClose queues our Close frame once. An error: it was queued before, or could not be.
+func (c *Conn) sendClose(ctx context.Context, code StatusCode, reason string) error {
+	c.mu.Lock()
+	if c.finished || c.closeSent {
+		c.mu.Unlock()
+		return closedError("close")
+	}
+	c.closeSent = true
+	c.mu.Unlock()
+	if err := c.writing.lock(ctx); err != nil {
+		// A message that is being written does not end: only ending the connection is left.
+		c.terminate(&lostError{fmt.Errorf("no Close frame could be sent within %v: a message is being written", closeTimeout)}, 0)
+		return c.terminal()
+	}
+	defer c.writing.unlock()
+	c.sendEnded.Store(true)
+	c.mu.Lock()
+	c.writeCancel.drop()
+	c.mu.Unlock()
+	deadline, _ := ctx.Deadline()
+	c.stream.SetWriteDeadline(deadline)
+	if _, err := c.stream.Send(c.closeFrame(code, reason), nil); err != nil {
+		c.terminate(&lostError{err}, 0)
+		return c.terminal()
+	}
+	return nil
+}
+
+// awaitClose reads until the peer's Close frame.
+func (c *Conn) awaitClose() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { c.terminate(c.noClose(), 0) })
+	defer stop()
+	err := c.reading.lock(ctx)
+	if err == nil {
+		defer c.reading.unlock()
+		c.reader, c.recv.Whole = nil, false
+		for err == nil {
+			_, err = c.nextEvent(ctx)
+		}
+	}
+	c.mu.Lock()
+	received := c.closeReceived
+	c.mu.Unlock()
+	if received {
+		return nil
+	}
+	c.terminate(c.noClose(), 0)
+	if err := c.terminal(); !isClosed(err) {
+		return err
+	}
+	return nil
+}
+
+func (c *Conn) noClose() error {
+	return &lostError{fmt.Errorf("%s sent no Close frame within %v", c.peerName(), closeTimeout)}
+}
+
+// recvClose takes part in the Close handshake that the peer began, or ends the one that we began.
+func (c *Conn) recvClose(ev proto.Event) error {
+	err := &CloseError{Code: StatusCode(ev.Code), Reason: ev.Reason}
+	c.mu.Lock()
+	c.closeReceived = true
+	if c.err == nil {
+		c.err = err
+	}
+	c.mu.Unlock()
+	// "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send a Close
+	// frame in response. (When sending a Close frame in response, the endpoint typically echos the status code it
+	// received.)" RFC 6455, Section 5.5.1.
+	c.endWith(err, err.Code, "")
+	return err
+}
+
+// endWith sends a Close frame, unless one was sent, and ends the Conn with err. It does not wait: where a message is being
+// written, or there is no room, a goroutine does.
+func (c *Conn) endWith(err error, code StatusCode, reason string) {
+	c.setErr(err)
+	c.mu.Lock()
+	sent := c.closeSent
+	c.closeSent = true
+	c.mu.Unlock()
+	if sent {
+		c.terminate(err, closeLinger)
+		return
+	}
+	c.sendEnded.Store(true)
+	p := c.closeFrame(code, reason)
+	// "The application MUST NOT send any more data frames after sending a Close frame." RFC 6455, Section 5.5.1. So no
+	// Write may be under way.
+	if c.writing.tryLock() {
+		ok := c.stream.TrySend(p)
+		c.writing.unlock()
+		if ok {
+			c.terminate(err, closeLinger)
+			return
+		}
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if c.writing.lock(ctx) == nil {
+			deadline, _ := ctx.Deadline()
+			c.stream.SetWriteDeadline(deadline)
+			c.stream.Send(p, nil)
+			c.writing.unlock()
+		}
+		c.terminate(err, closeLinger)
+	}()
+}
+
+// setErr sets the error of the Conn ahead of its end.
+func (c *Conn) setErr(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.mu.Unlock()
+}

@@ -1,0 +1,137 @@
+package weft
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/weftws/weft/internal/frame"
+)
+
+// Ping sends a Ping and waits for its Pong: a round trip from end to end. Somebody has to read at the same time (Read, Reader,
+// CloseRead or a Handler), or the Pong is not seen. RFC 6455, Section 5.5.2.
+func (c *Conn) Ping(ctx context.Context) error {
+	payload := rand.Text()[:8]
+	ch := make(chan struct{})
+	c.mu.Lock()
+	if c.finished {
+		c.mu.Unlock()
+		return c.closedFor("ping")
+	}
+	if c.pings == nil {
+		c.pings = make(map[string]chan struct{})
+	}
+	c.pings[payload] = ch
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.pings, payload)
+		c.mu.Unlock()
+	}()
+	if err := c.sendPing(ctx, []byte(payload)); err != nil {
+		return err
+	}
+	select {
+	case <-ch:
+	case <-ctx.Done():
+		return fmt.Errorf("weft: no Pong from the %s: %w", c.peerName(), ctx.Err())
+	}
+	if c.terminal() != nil {
+		return c.closedFor("ping")
+	}
+	return nil
+}
+
+func (c *Conn) sendPing(ctx context.Context, payload []byte) error {
+	if err := c.writing.lock(ctx); err != nil {
+		return err
+	}
+	defer c.writing.unlock()
+	if c.sendEnded.Load() {
+		return c.closedFor("ping")
+	}
+	c.tie(&c.writeCancel, ctx, c.stream.SetWriteDeadline)
+	_, err := c.stream.Send(c.controlFrame(frame.Ping, payload), nil)
+	if err != nil {
+		return c.sendFailed(ctx, err, true)
+	}
+	return nil
+}
+
+// recvPing answers a Ping.
+//
+// "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s), the
+// endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame." RFC 6455, Section 5.5.3.
+func (c *Conn) recvPing(payload []byte) {
+	if f := c.opt.onPing; f != nil && !f(context.Background(), payload) {
+		return
+	}
+	if c.sendEnded.Load() {
+		return // "unless it already received a Close frame"; behind our own nothing may be sent either
+	}
+	if c.stream.TrySend(c.controlFrame(frame.Pong, payload)) {
+		return
+	}
+	c.mu.Lock()
+	c.pongDue = append([]byte{}, payload...)
+	c.hasPong.Store(true)
+	c.mu.Unlock()
+}
+
+// retryPong sends the Pong that found no room. Called with writing held.
+func (c *Conn) retryPong() {
+	c.mu.Lock()
+	due := c.pongDue
+	c.pongDue = nil
+	c.hasPong.Store(false)
+	c.mu.Unlock()
+	if !c.stream.TrySend(c.controlFrame(frame.Pong, due)) {
+		c.mu.Lock()
+		if c.pongDue == nil {
+			c.pongDue = due
+			c.hasPong.Store(true)
+		}
+		c.mu.Unlock()
+	}
+}
+
+func (c *Conn) recvPong(payload []byte) {
+	if f := c.opt.onPong; f != nil {
+		f(context.Background(), payload)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ch := c.pings[string(payload)]; ch != nil {
+		delete(c.pings, string(payload))
+		close(ch)
+	}
+}
+
+// startKeepalive asks a silent peer whether it is there. HTTP/2 connections do that themselves, once for all streams.
+func (c *Conn) startKeepalive() {
+	if c.opt.keepalive <= 0 || c.stream.Info().StreamID != 0 {
+		return
+	}
+	c.keepalive = time.AfterFunc(c.opt.keepalive, c.keepaliveTick)
+}
+
+func (c *Conn) keepaliveTick() {
+	c.mu.Lock()
+	if c.finished {
+		c.mu.Unlock()
+		return
+	}
+	c.keepalive.Reset(c.opt.keepalive)
+	heard := c.heard.Swap(false)
+	// Without a reader no Pong could be seen: silence says nothing then.
+	dead := c.pinged && !heard && (c.handled.Load() || c.waiting.Load())
+	c.pinged = !heard
+	c.mu.Unlock()
+	switch {
+	case dead:
+		c.terminate(&lostError{fmt.Errorf("%s was silent for %v and did not answer a Ping", c.peerName(), 2*c.opt.keepalive)}, 0)
+	case !heard && !c.sendEnded.Load():
+		c.stream.TrySend(c.controlFrame(frame.Ping, nil))
+	}
+}

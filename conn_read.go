@@ -1,0 +1,207 @@
+package weft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/weftws/weft/internal/frame"
+	"github.com/weftws/weft/internal/proto"
+)
+
+// Read returns the next message, whole; p is the caller's. It blocks until there is one. If ctx ends before, it returns
+// ctx's error, nothing that arrived is lost, and the Conn goes on. Errors: *CloseError when the peer closed, *ProtocolError
+// when it broke a rule or sent more than the read limit, net.ErrClosed after Close or CloseNow, else the connection's.
+//
+// Pings are answered and Close frames seen only while somebody reads (or with [Conn.Handle], or [Conn.CloseRead]).
+func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
+	if err := c.startRead(ctx, "read"); err != nil {
+		return 0, nil, err
+	}
+	defer c.reading.unlock()
+	if err := c.skipMessage(ctx); err != nil {
+		return 0, nil, err
+	}
+	c.recv.Whole = true
+	ev, err := c.nextEvent(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	return MessageType(ev.Opcode), append(make([]byte, 0, len(ev.Payload)), ev.Payload...), nil
+}
+
+// Reader returns the next message as it arrives; ctx is for the whole of it. The io.Reader returns io.EOF at the message's
+// end. Another Read or Reader before that discards the rest. A compressed message arrives in one piece.
+func (c *Conn) Reader(ctx context.Context) (MessageType, io.Reader, error) {
+	if err := c.startRead(ctx, "read"); err != nil {
+		return 0, nil, err
+	}
+	defer c.reading.unlock()
+	if err := c.skipMessage(ctx); err != nil {
+		return 0, nil, err
+	}
+	c.recv.Whole = false
+	ev, err := c.nextEvent(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	r := &messageReader{c: c, ctx: ctx, chunk: ev.Payload, last: ev.Last}
+	c.reader = r
+	return MessageType(ev.Opcode), r, nil
+}
+
+func (c *Conn) startRead(ctx context.Context, op string) error {
+	if c.handled.Load() {
+		return errors.New("weft: " + op + " on a Conn that has a Handler")
+	}
+	return c.reading.lock(ctx)
+}
+
+// A messageReader is a message that is being read.
+type messageReader struct {
+	c     *Conn
+	ctx   context.Context
+	chunk []byte // guarded by c.reading, valid while c.reader is this
+	last  bool
+}
+
+func (r *messageReader) Read(p []byte) (int, error) { return r.readWith(r.ctx, p) }
+
+func (r *messageReader) readWith(ctx context.Context, p []byte) (int, error) {
+	c := r.c
+	if err := c.reading.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer c.reading.unlock()
+	for {
+		if c.reader != r {
+			if r.last && len(r.chunk) == 0 {
+				return 0, io.EOF
+			}
+			return 0, errors.New("weft: read from a message that a later Read or Reader has discarded")
+		}
+		if len(r.chunk) > 0 {
+			n := copy(p, r.chunk)
+			r.chunk = r.chunk[n:]
+			return n, nil
+		}
+		if r.last {
+			c.reader = nil
+			return 0, io.EOF
+		}
+		if len(p) == 0 {
+			return 0, nil
+		}
+		ev, err := c.nextEvent(ctx)
+		if err != nil {
+			return 0, err
+		}
+		r.chunk, r.last = ev.Payload, ev.Last
+	}
+}
+
+// skipMessage discards what is left of the message that Reader handed out.
+func (c *Conn) skipMessage(ctx context.Context) error {
+	for c.reader != nil {
+		if c.reader.last {
+			c.reader.chunk = []byte{0} // its Read must not report a clean end
+			c.reader = nil
+			return nil
+		}
+		ev, err := c.nextEvent(ctx)
+		if err != nil {
+			return err
+		}
+		c.reader.last = ev.Last
+	}
+	return nil
+}
+
+// nextEvent returns the next Message or Chunk and deals with everything else. Called with reading held. The payload is valid
+// until the next call.
+func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
+	for {
+		c.recv.MaxMessageBytes = c.readLimit.Load()
+		for len(c.rest) > 0 {
+			ev, n := c.recv.Recv(c.rest)
+			c.rest = c.rest[n:]
+			if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
+				return ev, nil
+			}
+			if err := c.recvControl(ev); err != nil {
+				return proto.Event{}, err
+			}
+		}
+		if err := c.terminal(); err != nil {
+			return proto.Event{}, err
+		}
+		c.tie(&c.readCancel, ctx, c.stream.SetReadDeadline)
+		c.waiting.Store(true)
+		p, err := c.stream.Receive()
+		c.waiting.Store(false)
+		if err != nil {
+			if ce := ctxErr(ctx, err); ce != nil {
+				return proto.Event{}, ce
+			}
+			if ctx.Err() == nil && isTimeout(err) {
+				continue // the deadline of a context that is not this call's
+			}
+			return proto.Event{}, c.recvEnd(err)
+		}
+		c.heard.Store(true)
+		c.rest = p
+	}
+}
+
+// recvControl deals with an event that is no data. The error says that the Conn takes no more.
+func (c *Conn) recvControl(ev proto.Event) error {
+	switch ev.Kind {
+	case proto.NeedMore:
+	case proto.Ping:
+		c.recvPing(ev.Payload)
+	case proto.Pong:
+		c.recvPong(ev.Payload)
+	case proto.Close:
+		return c.recvClose(ev)
+	case proto.Failed:
+		return c.recvViolation(ev)
+	}
+	return nil
+}
+
+// recvEnd deals with the end of the stream.
+func (c *Conn) recvEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = &lostError{fmt.Errorf("%s ended the connection: %w", c.peerName(), io.EOF)}
+	} else if !isClosed(err) {
+		err = &lostError{err}
+	}
+	c.terminate(err, 0)
+	return c.terminal()
+}
+
+// recvViolation fails the WebSocket connection. RFC 6455, Section 7.1.7.
+func (c *Conn) recvViolation(ev proto.Event) error {
+	err := &ProtocolError{
+		Side: c.peerName(), Name: ev.Violation.Name, Code: StatusCode(ev.Violation.Code),
+		Section: ev.Violation.Section, Detail: ev.Detail,
+	}
+	c.endWith(err, err.Code, err.Name)
+	return c.terminal()
+}
+
+func (c *Conn) peerName() string {
+	if c.opt.side == frame.Client {
+		return "server"
+	}
+	return "client"
+}
+
+func isTimeout(err error) bool {
+	t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok && t.Timeout()
+}

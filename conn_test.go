@@ -1,0 +1,525 @@
+package weft_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weftws/weft"
+)
+
+func TestEcho(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{"blocking": echo, "callbacks": echoCallbacks} {
+		t.Run(name, func(t *testing.T) {
+			overEach(t, h, func(t *testing.T, e *env) {
+				c := e.dial("/", nil)
+				defer c.CloseNow()
+				c.SetReadLimit(64 << 20)
+				for _, n := range []int{0, 1, 125, 126, 65535, 65536, 1 << 20, 5 << 20} {
+					want := bytes.Repeat([]byte("weft"), n/4+1)[:n]
+					for _, typ := range []weft.MessageType{weft.MessageText, weft.MessageBinary} {
+						if err := c.Write(e.ctx, typ, want); err != nil {
+							t.Fatalf("Write of %d bytes: %v", n, err)
+						}
+						got, p, err := c.Read(e.ctx)
+						if err != nil {
+							t.Fatalf("Read of %d bytes: %v", n, err)
+						}
+						if got != typ || !bytes.Equal(p, want) {
+							t.Fatalf("%d bytes of %v came back as %d bytes of %v", n, typ, len(p), got)
+						}
+					}
+				}
+				if err := c.Close(weft.StatusNormalClosure, "done"); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestEchoManyAtOnce(t *testing.T) {
+	overEach(t, echoCallbacks, func(t *testing.T, e *env) {
+		c := e.dial("/", nil)
+		defer c.CloseNow()
+		const n = 500
+		go func() {
+			for i := range n {
+				if err := c.Write(e.ctx, weft.MessageText, fmt.Appendf(nil, "message %d", i)); err != nil {
+					t.Errorf("Write: %v", err)
+				}
+			}
+		}()
+		for i := range n {
+			_, p, err := c.Read(e.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprintf("message %d", i); string(p) != want {
+				t.Fatalf("message is %q, want %q", p, want)
+			}
+		}
+	})
+}
+
+// A slow reader's peer is held back, not lost, and nothing else on the connection is held up.
+func TestBackpressure(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		slow, other := e.dial("/", nil), e.dial("/", nil)
+		defer slow.CloseNow()
+		defer other.CloseNow()
+		slow.SetReadLimit(64 << 20)
+		const n = 64
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			for range n {
+				if err := slow.Write(e.ctx, weft.MessageBinary, make([]byte, 256<<10)); err != nil {
+					t.Errorf("Write: %v", err)
+					return
+				}
+			}
+		}()
+		time.Sleep(10 * time.Second)
+		for i := range 10 {
+			msg := fmt.Sprint(i)
+			other.Write(e.ctx, weft.MessageText, []byte(msg))
+			if _, p, err := other.Read(e.ctx); err != nil || string(p) != msg {
+				t.Fatalf("beside a slow reader: %q, %v", p, err)
+			}
+		}
+		for range n {
+			if _, p, err := slow.Read(e.ctx); err != nil || len(p) != 256<<10 {
+				t.Fatalf("Read: %d bytes, %v", len(p), err)
+			}
+		}
+		<-sent
+	})
+}
+
+func TestReadCancelled(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		c := e.dial("/", nil)
+		defer c.CloseNow()
+		for i := range 3 {
+			ctx, cancel := context.WithTimeout(e.ctx, rtt/2)
+			c.Write(e.ctx, weft.MessageText, fmt.Append(nil, i))
+			if _, _, err := c.Read(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("Read with a context that ends: %v", err)
+			}
+			cancel()
+			if _, p, err := c.Read(e.ctx); err != nil || string(p) != fmt.Sprint(i) {
+				t.Fatalf("Read after a cancelled one: %q, %v", p, err)
+			}
+		}
+		ctx, cancel := context.WithCancel(e.ctx)
+		cancel()
+		if _, _, err := c.Read(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Read with an ended context: %v", err)
+		}
+		if err := c.Write(ctx, weft.MessageText, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("Write with an ended context: %v", err)
+		}
+		if err := c.Write(e.ctx, weft.MessageText, []byte("still here")); err != nil {
+			t.Fatal(err)
+		}
+		if _, p, err := c.Read(e.ctx); err != nil || string(p) != "still here" {
+			t.Fatalf("%q, %v", p, err)
+		}
+	})
+}
+
+func TestReaderWriter(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		c := e.dial("/", nil)
+		defer c.CloseNow()
+		w, err := c.Writer(e.ctx, weft.MessageText)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			fmt.Fprintf(w, "part %d. ", i)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte("x")); err == nil {
+			t.Error("Write after Close succeeded")
+		}
+		typ, r, err := c.Reader(e.ctx)
+		if err != nil || typ != weft.MessageText {
+			t.Fatal(typ, err)
+		}
+		p, err := io.ReadAll(r)
+		if err != nil || !strings.HasPrefix(string(p), "part 0. part 1. ") || !strings.HasSuffix(string(p), "part 9. ") {
+			t.Fatalf("%q, %v", p, err)
+		}
+
+		// A message that is not read to its end is skipped.
+		c.Write(e.ctx, weft.MessageBinary, make([]byte, 300<<10))
+		c.Write(e.ctx, weft.MessageText, []byte("next"))
+		_, r, err = c.Reader(e.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(r, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		if _, p, err := c.Read(e.ctx); err != nil || string(p) != "next" {
+			t.Fatalf("after a message that was skipped: %q, %v", p, err)
+		}
+		if _, err := r.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			t.Errorf("Read of a message that was skipped: %v", err)
+		}
+	})
+}
+
+func TestReadLimit(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		c := e.dial("/", nil)
+		defer c.CloseNow()
+		c.SetReadLimit(100)
+		c.Write(e.ctx, weft.MessageText, make([]byte, 100))
+		if _, p, err := c.Read(e.ctx); err != nil || len(p) != 100 {
+			t.Fatalf("message at the limit: %d bytes, %v", len(p), err)
+		}
+		c.Write(e.ctx, weft.MessageText, make([]byte, 101))
+		_, _, err := c.Read(e.ctx)
+		if !errors.Is(err, weft.ErrMessageTooBig) {
+			t.Fatalf("message over the limit: %v", err)
+		}
+		var pe *weft.ProtocolError
+		if !errors.As(err, &pe) || pe.Code != weft.StatusMessageTooBig || pe.Side != "server" {
+			t.Errorf("error is %#v", err)
+		}
+		if _, _, again := c.Read(e.ctx); again != err {
+			t.Errorf("the next Read returns %v", again)
+		}
+	})
+}
+
+func TestCloseHandshake(t *testing.T) {
+	type result struct {
+		err error
+	}
+	got := make(chan result, 1)
+	closer := func(w http.ResponseWriter, r *http.Request) {
+		c, err := weft.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		if r.URL.Path == "/server-closes" {
+			got <- result{c.Close(4000, "server says so")}
+			return
+		}
+		_, _, err = c.Read(context.Background())
+		got <- result{err}
+	}
+	overEach(t, closer, func(t *testing.T, e *env) {
+		got = make(chan result, 1)
+		c := e.dial("/", nil)
+		if err := c.Close(4001, "client says so"); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		var ce *weft.CloseError
+		if r := <-got; !errors.As(r.err, &ce) || ce.Code != 4001 || ce.Reason != "client says so" {
+			t.Errorf("server's Read: %v", r.err)
+		}
+		if err := c.Close(4001, ""); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("second Close: %v", err)
+		}
+		if err := c.Write(e.ctx, weft.MessageText, nil); err == nil {
+			t.Error("Write after Close succeeded")
+		}
+
+		c = e.dial("/server-closes", nil)
+		_, _, err := c.Read(e.ctx)
+		if weft.CloseStatus(err) != 4000 || !errors.As(err, &ce) || ce.Reason != "server says so" {
+			t.Errorf("client's Read: %v", err)
+		}
+		if r := <-got; r.err != nil {
+			t.Errorf("server's Close: %v", r.err)
+		}
+	})
+}
+
+func TestCloseChecksItsArguments(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		c := e.dial("/", nil)
+		defer c.CloseNow()
+		for _, code := range []weft.StatusCode{0, 999, 1004, 1006, 1015, 2000, 5000} {
+			if err := c.Close(code, ""); err == nil || !strings.Contains(err.Error(), "Section 7.4") {
+				t.Errorf("Close(%d): %v", int(code), err)
+			}
+		}
+		if err := c.Close(1000, strings.Repeat("x", 124)); err == nil {
+			t.Error("a reason of 124 bytes was taken")
+		}
+	})
+}
+
+func TestCloseUnblocksARead(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		c := e.dial("/", nil)
+		errs := make(chan error, 1)
+		go func() {
+			_, _, err := c.Read(context.Background())
+			errs <- err
+		}()
+		synctest.Wait()
+		if err := c.Close(weft.StatusNormalClosure, ""); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if err := <-errs; weft.CloseStatus(err) != weft.StatusNormalClosure {
+			t.Errorf("Read: %v", err)
+		}
+	})
+}
+
+// A peer that never answers with a Close frame costs the deadline and no more.
+func TestCloseWithoutAnswer(t *testing.T) {
+	release := make(chan struct{})
+	overEach(t, func(w http.ResponseWriter, r *http.Request) {
+		if c, err := weft.Accept(w, r, nil); err == nil {
+			<-release
+			c.CloseNow()
+		}
+	}, func(t *testing.T, e *env) {
+		release = make(chan struct{})
+		c := e.dial("/", nil)
+		start := time.Now()
+		if err := c.Close(weft.StatusNormalClosure, ""); err == nil || !strings.Contains(err.Error(), "server sent no Close frame within 5s") {
+			t.Errorf("Close: %v", err)
+		}
+		if d := time.Since(start); d != 5*time.Second {
+			t.Errorf("Close took %v", d)
+		}
+		close(release)
+	})
+}
+
+func TestCloseNow(t *testing.T) {
+	got := make(chan error, 1)
+	overEach(t, func(w http.ResponseWriter, r *http.Request) {
+		if c, err := weft.Accept(w, r, nil); err == nil {
+			_, _, err := c.Read(context.Background())
+			got <- err
+		}
+	}, func(t *testing.T, e *env) {
+		got = make(chan error, 1)
+		c := e.dial("/", nil)
+		if err := c.CloseNow(); err != nil {
+			t.Error(err)
+		}
+		if err := c.CloseNow(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("second CloseNow: %v", err)
+		}
+		if _, _, err := c.Read(e.ctx); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Read after CloseNow: %v", err)
+		}
+		if err := <-got; err == nil || weft.CloseStatus(err) != -1 || !strings.Contains(err.Error(), "1006") {
+			t.Errorf("server's Read: %v", err)
+		}
+	})
+}
+
+func TestPing(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		pongs := 0
+		c := e.dial("/", &weft.DialOptions{OnPongReceived: func(context.Context, []byte) { pongs++ }})
+		ctx := c.CloseRead(e.ctx)
+		for range 3 {
+			start := time.Now()
+			if err := c.Ping(e.ctx); err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(start); d != rtt {
+				t.Errorf("a Ping took %v", d)
+			}
+		}
+		if pongs != 3 {
+			t.Errorf("%d Pongs were reported", pongs)
+		}
+		if err := c.Close(weft.StatusNormalClosure, ""); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+	})
+}
+
+func TestCloseReadRefusesMessages(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		c := e.dial("/", nil)
+		ctx := c.CloseRead(e.ctx)
+		c.Write(e.ctx, weft.MessageText, []byte("comes back"))
+		<-ctx.Done()
+		if e.ctx.Err() != nil {
+			t.Error("the parent context ended")
+		}
+	})
+}
+
+func TestHandler(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		c := e.dial("/", nil)
+		var mu sync.Mutex
+		var got []string
+		over := make(chan error, 2)
+		c.Handle(weft.HandlerFuncs{
+			Message: func(c *weft.Conn, typ weft.MessageType, p []byte) {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, string(p))
+				if string(p) == "3" {
+					c.Close(weft.StatusNormalClosure, "enough")
+				}
+			},
+			Close: func(_ *weft.Conn, err error) { over <- err },
+		})
+		for i := range 4 {
+			c.Write(e.ctx, weft.MessageText, fmt.Append(nil, i))
+		}
+		if err := <-over; weft.CloseStatus(err) != weft.StatusNormalClosure {
+			t.Errorf("OnClose: %v", err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if s := strings.Join(got, " "); s != "0 1 2 3" {
+			t.Errorf("messages: %s", s)
+		}
+		if _, _, err := c.Read(e.ctx); err == nil {
+			t.Error("Read beside a Handler succeeded")
+		}
+		time.Sleep(time.Minute)
+		if len(over) != 0 {
+			t.Error("OnClose was called twice")
+		}
+	})
+}
+
+// A callback that blocks holds up its own WebSocket and no other.
+func TestHandlerThatBlocks(t *testing.T) {
+	release := make(chan struct{})
+	overEach(t, func(w http.ResponseWriter, r *http.Request) {
+		c, err := weft.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		c.Handle(weft.HandlerFuncs{Message: func(c *weft.Conn, typ weft.MessageType, p []byte) {
+			if string(p) == "block" {
+				<-release
+			}
+			c.Write(context.Background(), typ, p)
+		}})
+	}, func(t *testing.T, e *env) {
+		release = make(chan struct{})
+		stuck, other := e.dial("/", nil), e.dial("/", nil)
+		defer stuck.CloseNow()
+		defer other.CloseNow()
+		stuck.Write(e.ctx, weft.MessageText, []byte("block"))
+		stuck.Write(e.ctx, weft.MessageText, []byte("behind"))
+		time.Sleep(time.Second)
+		for i := range 5 {
+			msg := fmt.Sprint(i)
+			other.Write(e.ctx, weft.MessageText, []byte(msg))
+			if _, p, err := other.Read(e.ctx); err != nil || string(p) != msg {
+				t.Fatalf("beside a callback that blocks: %q, %v", p, err)
+			}
+		}
+		close(release)
+		for _, want := range []string{"block", "behind"} {
+			if _, p, err := stuck.Read(e.ctx); err != nil || string(p) != want {
+				t.Fatalf("after a callback that blocked: %q, %v; want %q", p, err, want)
+			}
+		}
+	})
+}
+
+func TestNetConn(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		n := weft.NetConn(e.ctx, e.dial("/", nil), weft.MessageBinary)
+		if _, err := io.WriteString(n, "hello, "); err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(n, "world")
+		p := make([]byte, 12)
+		if _, err := io.ReadFull(n, p); err != nil || string(p) != "hello, world" {
+			t.Fatalf("%q, %v", p, err)
+		}
+		n.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err := n.Read(p); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("Read past its deadline: %v", err)
+		}
+		n.SetReadDeadline(time.Time{})
+		io.WriteString(n, "again")
+		if k, err := n.Read(p); err != nil || string(p[:k]) != "again" {
+			t.Fatalf("%q, %v", p[:k], err)
+		}
+		if n.RemoteAddr().String() != serverAddr {
+			t.Errorf("RemoteAddr is %v", n.RemoteAddr())
+		}
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestKeepaliveFindsADeadPeer(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		var muted atomic.Bool
+		e.dialer.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := e.net.DialContext(ctx, network, addr)
+			return &muteConn{Conn: c, muted: &muted}, err
+		}
+		c := e.dial("/", nil)
+		time.Sleep(3 * time.Minute)
+		if err := c.Write(e.ctx, weft.MessageText, []byte("idle, and alive")); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := c.Read(e.ctx); err != nil {
+			t.Fatalf("an idle connection was lost: %v", err)
+		}
+		muted.Store(true)
+		start := time.Now()
+		_, _, err := c.Read(e.ctx)
+		if err == nil || weft.CloseStatus(err) != -1 {
+			t.Errorf("Read from a dead peer: %v", err)
+		}
+		if d := time.Since(start); d < 15*time.Second || d > 2*time.Minute {
+			t.Errorf("a dead peer was found after %v", d)
+		}
+	})
+}
+
+// A muteConn loses everything, both ways, while muted.
+type muteConn struct {
+	net.Conn
+	muted *atomic.Bool
+}
+
+func (c *muteConn) Read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if err != nil || !c.muted.Load() {
+			return n, err
+		}
+	}
+}
+
+func (c *muteConn) Write(p []byte) (int, error) {
+	if c.muted.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}

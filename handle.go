@@ -1,0 +1,100 @@
+package weft
+
+import (
+	"context"
+
+	"github.com/weftws/weft/internal/proto"
+)
+
+// A Handler gets what happens on a Conn, one call at a time. Calls come on the goroutine that reads the connection: a call
+// that blocks holds up this WebSocket, and no other.
+type Handler interface {
+	// OnMessage gets a message; p is valid, and the callee's to change, until it returns.
+	OnMessage(c *Conn, typ MessageType, p []byte)
+	// OnClose is the last call: the WebSocket is over. err is what Read would have returned.
+	OnClose(c *Conn, err error)
+}
+
+// HandlerFuncs is a [Handler] made of functions; either may be nil.
+type HandlerFuncs struct {
+	Message func(c *Conn, typ MessageType, p []byte)
+	Close   func(c *Conn, err error)
+}
+
+// OnMessage calls f.Message.
+func (f HandlerFuncs) OnMessage(c *Conn, typ MessageType, p []byte) {
+	if f.Message != nil {
+		f.Message(c, typ, p)
+	}
+}
+
+// OnClose calls f.Close.
+func (f HandlerFuncs) OnClose(c *Conn, err error) {
+	if f.Close != nil {
+		f.Close(c, err)
+	}
+}
+
+// Handle switches the Conn to callbacks and returns. From then on it needs no goroutine of its own (over HTTP/1.1 one), Pings
+// are answered and the Close handshake is taken part in without a reader, and Read and Reader fail. What was received and not
+// read comes first. A second Handle panics.
+func (c *Conn) Handle(h Handler) {
+	if c.handled.Swap(true) {
+		panic("weft: Handle called twice on one Conn")
+	}
+	if err := c.reading.lock(context.Background()); err != nil {
+		return // cannot be: the context has no end
+	}
+	c.reader, c.recv.Whole = nil, true
+	c.tie(&c.readCancel, context.Background(), c.stream.SetReadDeadline)
+	// reading stays held: from here on the transport's one call at a time takes its place.
+	in := &inbox{c: c, h: h}
+	rest := c.rest
+	c.rest = nil
+	if len(rest) > 0 {
+		in.receive(rest, nil)
+	}
+	if !in.over {
+		c.stream.Handle(in.receive)
+	}
+}
+
+// An inbox turns the transport's callbacks into the Handler's.
+type inbox struct {
+	c    *Conn
+	h    Handler
+	over bool
+}
+
+func (in *inbox) receive(p []byte, err error) {
+	c := in.c
+	if in.over {
+		return
+	}
+	if err != nil {
+		in.end(c.recvEnd(err))
+		return
+	}
+	c.heard.Store(true)
+	c.recv.MaxMessageBytes = c.readLimit.Load()
+	for len(p) > 0 {
+		ev, n := c.recv.Recv(p)
+		p = p[n:]
+		if ev.Kind == proto.Message {
+			if !c.sendEnded.Load() {
+				in.h.OnMessage(c, MessageType(ev.Opcode), ev.Payload)
+			}
+			continue
+		}
+		if err := c.recvControl(ev); err != nil {
+			in.end(err)
+			return
+		}
+	}
+}
+
+func (in *inbox) end(err error) {
+	in.over = true
+	in.c.recv.Close()
+	in.h.OnClose(in.c, err)
+}

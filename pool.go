@@ -1,0 +1,218 @@
+package weft
+
+import (
+	"sync"
+	"time"
+
+	"github.com/weftws/weft/internal/h2/h2net"
+	"github.com/weftws/weft/negotiate"
+)
+
+// A poolKey is what two connections must have in common to serve the same origin. TLS identity is the Dialer's.
+type poolKey struct {
+	secure bool
+	addr   string // host:port
+	proxy  string
+}
+
+// A pool holds the HTTP/2 connections of a Dialer.
+type pool struct {
+	// deciding is held while a dial's machine runs on the pool's facts; see race.decide.
+	deciding sync.Mutex
+
+	mu      sync.Mutex
+	origins map[poolKey]*originPool
+}
+
+// An originPool is the connections to one origin. It is in the pool as long as it has something to say.
+type originPool struct {
+	live    []*liveConn
+	probing int
+	changed chan struct{} // closed, and made anew, when a probe is over; nil while nobody waits
+}
+
+// A liveConn is an HTTP/2 connection whose SETTINGS have arrived.
+type liveConn struct {
+	cc   *h2net.ClientConn
+	id   uint64
+	alpn string
+	idle *time.Timer // closes it; nil while it carries streams
+}
+
+// facts returns what the pool knows of key, oldest connection first, so that few connections carry much.
+func (p *pool) facts(key poolKey) (live []negotiate.LiveConn, probing int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.origins[key]
+	if o == nil {
+		return nil, 0
+	}
+	for _, l := range o.live {
+		s := l.cc.State()
+		live = append(live, negotiate.LiveConn{
+			ID: l.id, ALPN: l.alpn, SettingsReceived: s.SettingsReceived,
+			ConnectProtocol: s.ConnectProtocol, Slots: s.Slots, Draining: s.Draining,
+		})
+	}
+	return live, o.probing
+}
+
+func (p *pool) find(key poolKey, id uint64) *h2net.ClientConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o := p.origins[key]; o != nil {
+		for _, l := range o.live {
+			if l.id == id {
+				l.keep()
+				return l.cc
+			}
+		}
+	}
+	return nil
+}
+
+// keep stops the idle timer. Called with pool.mu held.
+func (l *liveConn) keep() {
+	if l.idle != nil {
+		l.idle.Stop()
+		l.idle = nil
+	}
+}
+
+// origin returns key's originPool, new if need be. Called with mu held.
+func (p *pool) origin(key poolKey) *originPool {
+	o := p.origins[key]
+	if o == nil {
+		if p.origins == nil {
+			p.origins = make(map[poolKey]*originPool)
+		}
+		o = new(originPool)
+		p.origins[key] = o
+	}
+	return o
+}
+
+func (p *pool) dropIfEmpty(key poolKey, o *originPool) {
+	if len(o.live) == 0 && o.probing == 0 && o.changed == nil && p.origins[key] == o {
+		delete(p.origins, key)
+	}
+}
+
+func (p *pool) add(key poolKey, cc *h2net.ClientConn, alpn string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.origin(key)
+	select {
+	case <-cc.Done():
+	default:
+		o.live = append(o.live, &liveConn{cc: cc, id: cc.State().ConnID, alpn: alpn})
+	}
+	p.dropIfEmpty(key, o)
+}
+
+// remove forgets cc, which has ended or takes no new streams.
+func (p *pool) remove(key poolKey, cc *h2net.ClientConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.origins[key]
+	if o == nil {
+		return
+	}
+	for i, l := range o.live {
+		if l.cc == cc {
+			l.keep()
+			o.live = append(o.live[:i], o.live[i+1:]...)
+			break
+		}
+	}
+	p.dropIfEmpty(key, o)
+}
+
+// setIdle starts the idle timer of cc, which carries nothing now.
+func (p *pool) setIdle(key poolKey, cc *h2net.ClientConn, after time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.origins[key]
+	if o == nil {
+		return
+	}
+	for _, l := range o.live {
+		if l.cc != cc {
+			continue
+		}
+		l.keep()
+		l.idle = time.AfterFunc(max(after, 0), func() {
+			p.remove(key, cc)
+			cc.Shutdown(0)
+		})
+	}
+}
+
+// startProbe counts a connection under way that others wait for; endProbe uncounts it and wakes them.
+func (p *pool) startProbe(key poolKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.origin(key).probing++
+}
+
+func (p *pool) endProbe(key poolKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.origins[key]
+	if o == nil {
+		return
+	}
+	o.probing--
+	if o.changed != nil {
+		close(o.changed)
+		o.changed = nil
+	}
+	p.dropIfEmpty(key, o)
+}
+
+// probeOver returns a channel that is closed when a probe of key is over; nil: none is under way.
+func (p *pool) probeOver(key poolKey) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.origins[key]
+	if o == nil || o.probing == 0 {
+		return nil
+	}
+	if o.changed == nil {
+		o.changed = make(chan struct{})
+	}
+	return o.changed
+}
+
+func (p *pool) closeIdle() {
+	for _, cc := range p.take(func(l *liveConn) bool { return l.cc.State().Streams == 0 }) {
+		cc.Shutdown(0)
+	}
+}
+
+func (p *pool) closeAll() {
+	for _, cc := range p.take(func(*liveConn) bool { return true }) {
+		cc.Close()
+	}
+}
+
+// take removes the connections for which f holds, and returns them.
+func (p *pool) take(f func(*liveConn) bool) (taken []*h2net.ClientConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, o := range p.origins {
+		kept := o.live[:0]
+		for _, l := range o.live {
+			if f(l) {
+				l.keep()
+				taken = append(taken, l.cc)
+			} else {
+				kept = append(kept, l)
+			}
+		}
+		clear(o.live[len(kept):])
+		o.live = kept
+		p.dropIfEmpty(key, o)
+	}
+	return taken
+}

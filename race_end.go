@@ -1,0 +1,100 @@
+package weft
+
+import (
+	"context"
+	"time"
+
+	"github.com/weftws/weft/internal/deflate"
+	"github.com/weftws/weft/internal/frame"
+	"github.com/weftws/weft/negotiate"
+)
+
+// discard gives a up.
+func (r *race) discard(a *attempt, how negotiate.How) {
+	r.endProbe(a)
+	a.release()
+	if a.cc == nil {
+		return
+	}
+	switch how {
+	case negotiate.Drain:
+		r.d.pool.remove(r.key, a.cc)
+		a.cc.Shutdown(drainLinger)
+	case negotiate.CloseConn:
+		r.d.pool.remove(r.key, a.cc)
+		a.cc.Close()
+	}
+}
+
+// drainLinger is how long a connection that takes no new streams may go on with those it has.
+const drainLinger = 24 * time.Hour
+
+// succeed makes the Conn.
+func (r *race) succeed(o negotiate.Succeed) {
+	a := r.attempts[o.Attempt]
+	r.conn = newConn(a.stream, r.connOptions(a.agreed.Deflate), a.agreed.Subprotocol)
+	r.response = a.response
+	a.stream, a.response, a.call = nil, nil, nil // the caller's now
+	r.conn.trace = &Trace{
+		URL: r.url.String(), Rung: o.Rung, Reused: o.Reused, RoundTrips: r.machine.RoundTrips(), Attempts: r.account(),
+	}
+}
+
+func (r *race) connOptions(d *deflate.Params) *connOptions {
+	return &connOptions{
+		side: frame.Client, deflate: d, threshold: r.opts.CompressionMode.threshold(r.opts.CompressionThreshold),
+		onPing: r.opts.OnPingReceived, onPong: r.opts.OnPongReceived, keepalive: keepaliveOf(r.d.KeepAlive),
+	}
+}
+
+// fail makes the error.
+func (r *race) fail(o negotiate.Fail) {
+	err := o.Err
+	a := r.attempts[o.Attempt]
+	switch {
+	case a != nil && a.response != nil:
+		r.response = a.response
+		a.response, a.call = nil, nil // the caller's now
+		he := &HandshakeError{StatusCode: r.response.StatusCode, Name: string(o.Class), Detail: o.Reason, Err: err}
+		if a.invalid != nil {
+			he.Name, he.Section, he.Detail, he.Err = a.invalid.Name, a.invalid.Section, a.invalid.Detail, nil
+		}
+		err = he
+	case err == nil || o.Class == negotiate.CallerLeft || o.Class == negotiate.Disallowed || o.Class == negotiate.Version:
+		err = &HandshakeError{Name: string(o.Class), Detail: o.Reason, Err: err}
+	}
+	r.err = &DialError{URL: r.url.String(), Attempts: r.account(), Err: err}
+}
+
+// release ends what a has that nobody else owns.
+func (a *attempt) release() {
+	a.cancel()
+	if a.response != nil {
+		a.response.Body.Close()
+	}
+	if a.call != nil {
+		a.call.Cancel()
+	}
+	if a.stream != nil {
+		a.stream.Abort()
+	}
+	if a.nc != nil {
+		a.nc.Close()
+	}
+	a.response, a.call, a.stream, a.nc = nil, nil, nil, nil
+}
+
+// cleanUp ends everything that is not the result.
+func (r *race) cleanUp(cancel context.CancelFunc) {
+	cancel()
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	for _, a := range r.attempts {
+		r.endProbe(a)
+		a.release()
+		if a.cc != nil && !a.pooled {
+			a.cc.Close()
+		}
+	}
+}

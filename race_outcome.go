@@ -1,0 +1,133 @@
+package weft
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/h2/h2net"
+	"github.com/weftws/weft/internal/h2/wire"
+	"github.com/weftws/weft/internal/handshake"
+	"github.com/weftws/weft/internal/transport"
+	"github.com/weftws/weft/negotiate"
+)
+
+// connected and responded are outcomes together with what the machine has no use for.
+type connected struct {
+	negotiate.Connected
+	a    *attempt
+	nc   net.Conn
+	addr string
+}
+
+type responded struct {
+	negotiate.Response
+	a        *attempt
+	response *http.Response
+	stream   transport.Stream // after a success
+	agreed   handshake.Agreement
+	invalid  *handshake.Error
+}
+
+// check looks at a successful handshake; key is "" over HTTP/2.
+func (o *responded) check(offer handshake.Offer, key string) {
+	if o.stream == nil {
+		return
+	}
+	o.agreed, o.invalid = handshake.CheckResponse(o.Status, o.response.Header, offer, key)
+	if o.invalid != nil {
+		o.Invalid = o.invalid
+	}
+}
+
+// note takes over what an outcome brings, and returns what the machine is to know; nil: nothing, the attempt was given up.
+func (r *race) note(o negotiate.Outcome) negotiate.Outcome {
+	switch o := o.(type) {
+	case connected:
+		if o.a.ctx.Err() != nil {
+			o.nc.Close()
+			return nil
+		}
+		o.a.nc, o.a.addr, o.a.alpn = o.nc, o.addr, o.ALPN
+		return o.Connected
+	case responded:
+		a := o.a
+		a.response, a.stream, a.agreed, a.invalid = o.response, o.stream, o.agreed, o.invalid
+		if a.ctx.Err() != nil {
+			a.release()
+			return nil
+		}
+		return o.Response
+	case negotiate.SettingsReceived:
+		a := r.attempts[o.Attempt]
+		if a.ctx.Err() != nil {
+			return nil
+		}
+		a.pooled = true
+		r.d.pool.add(r.key, a.cc, a.alpn)
+		r.endProbe(a)
+	case negotiate.ConnectFailed:
+		r.endProbe(r.attempts[o.Attempt])
+	case negotiate.ConnLost:
+		r.endProbe(r.attempts[o.Attempt])
+	case negotiate.ProbeDone:
+		o.Facts = r.facts()
+		return o
+	}
+	return o
+}
+
+// callFailed turns an error of an Extended CONNECT into an outcome.
+func (r *race) callFailed(a *attempt, err error) negotiate.Outcome {
+	if se, ok := errors.AsType[*h2net.StreamError](err); ok {
+		return negotiate.StreamReset{
+			Attempt: a.id, Code: uint64(se.Code), Local: se.Initiator == h2.Local,
+			Unprocessed: se.Unprocessed || se.Code == wire.RefusedStream, Err: err,
+		}
+	}
+	return r.connLost(a, err)
+}
+
+// connLost turns the end of a connection into an outcome.
+func (r *race) connLost(a *attempt, err error) negotiate.ConnLost {
+	// crypto/tls says io.EOF for a close_notify only; an end outside TLS is io.ErrUnexpectedEOF or an error of the network.
+	o := negotiate.ConnLost{Attempt: a.id, CloseNotify: r.key.secure && errors.Is(err, io.EOF), Err: err}
+	if ce, ok := errors.AsType[*h2net.ConnError](err); ok {
+		o.GoAway, o.Code, o.Local = ce.GoAway, uint64(ce.Code), ce.Initiator == h2.Local
+	}
+	return o
+}
+
+// step records a step of a's that is over, and tells the caller.
+func (r *race) step(a *attempt, name string, began time.Time, detail string) {
+	now := time.Now()
+	r.mu.Lock()
+	a.steps = append(a.steps, Step{Name: name, Start: began.Sub(r.start), Duration: now.Sub(began), Detail: detail})
+	r.mu.Unlock()
+	r.event(a.id, name, detail)
+}
+
+func (r *race) event(attempt int, name, detail string) {
+	if r.report != nil {
+		r.report(TraceEvent{Attempt: attempt, Time: time.Since(r.start), Name: name, Detail: detail})
+	}
+}
+
+// account puts the machine's account and the executor's together.
+func (r *race) account() []Attempt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []Attempt
+	for _, m := range r.machine.Attempts() {
+		t := Attempt{ID: m.ID, Rung: m.Rung, ALPN: m.ALPN, Verdict: m.Verdict, Reason: m.Reason}
+		if a := r.attempts[m.ID]; a != nil {
+			t.Addr = a.addr
+			t.Steps = append(t.Steps, a.steps...)
+		}
+		list = append(list, t)
+	}
+	return list
+}

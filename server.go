@@ -1,0 +1,137 @@
+package weft
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/weftws/weft/internal/h2/h2net"
+)
+
+// A Server serves ordinary requests and WebSockets over HTTP/1.1 and HTTP/2: over TLS by ALPN, without TLS HTTP/1.1 and HTTP/2
+// with prior knowledge. The fields are set before it serves; afterwards it is safe for concurrent use.
+type Server struct {
+	// Handler gets every request; nil: http.DefaultServeMux. WebSockets come as GET, whatever carries them: see [Accept].
+	Handler http.Handler
+
+	// TLSConfig for ServeTLS; may be nil if certificate files are given.
+	TLSConfig *tls.Config
+
+	// Options configure HTTP/2.
+	Options ServerOptions
+
+	// ReadHeaderTimeout bounds reading an HTTP/1.1 request's header; 0: 10 s. IdleTimeout closes connections
+	// without requests and WebSockets; 0: 2 min.
+	ReadHeaderTimeout time.Duration
+	IdleTimeout       time.Duration
+	MaxHeaderBytes    int // of an HTTP/1.1 request; 0: 64 KiB
+
+	// ErrorLog gets errors of connections and panics of handlers; nil: the log package's standard logger.
+	ErrorLog *log.Logger
+
+	// BaseContext and ConnContext are as in http.Server.
+	BaseContext func(net.Listener) context.Context
+	ConnContext func(ctx context.Context, c net.Conn) context.Context
+
+	once sync.Once
+	err  error
+	http http.Server
+	h2   *h2net.Server
+	reg  *registry
+}
+
+// ErrServerClosed is what Serve and its kin return after Shutdown or Close.
+var ErrServerClosed = http.ErrServerClosed
+
+func (s *Server) init() error {
+	s.once.Do(func() {
+		s.http.Handler = s.Handler
+		s.http.TLSConfig = s.TLSConfig
+		s.http.ErrorLog = s.ErrorLog
+		s.http.BaseContext = s.BaseContext
+		s.http.ConnContext = s.ConnContext
+		s.http.ReadHeaderTimeout = orDuration(s.ReadHeaderTimeout, 10*time.Second)
+		s.http.IdleTimeout = orDuration(s.IdleTimeout, 2*time.Minute)
+		s.http.MaxHeaderBytes = s.MaxHeaderBytes
+		if s.http.MaxHeaderBytes == 0 {
+			s.http.MaxHeaderBytes = 64 << 10
+		}
+		s.http.Protocols = new(http.Protocols)
+		s.http.Protocols.SetHTTP1(true)
+		s.http.Protocols.SetHTTP2(true)
+		s.http.Protocols.SetUnencryptedHTTP2(true)
+		s.h2, s.err = configure(&s.http, &s.Options)
+		s.reg = register(&s.http)
+	})
+	return s.err
+}
+
+func orDuration(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+// Serve serves connections without TLS: HTTP/1.1, and HTTP/2 with prior knowledge (RFC 9113, Section 3.3). It closes l in the end
+// and always returns an error, ErrServerClosed after Shutdown or Close.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.init(); err != nil {
+		return err
+	}
+	return s.http.Serve(l)
+}
+
+// ServeTLS serves connections over TLS, with the certificate from the files if they are not "", else from TLSConfig.
+func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
+	if err := s.init(); err != nil {
+		return err
+	}
+	return s.http.ServeTLS(l, certFile, keyFile)
+}
+
+// ListenAndServe listens on the TCP address addr and calls Serve.
+func (s *Server) ListenAndServe(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return s.Serve(l)
+}
+
+// ListenAndServeTLS listens on the TCP address addr and calls ServeTLS.
+func (s *Server) ListenAndServeTLS(addr, certFile, keyFile string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return s.ServeTLS(l, certFile, keyFile)
+}
+
+// Shutdown ends the server gracefully: no new connections, GOAWAY on the HTTP/2 ones, Close with StatusGoingAway on every
+// WebSocket, and then it waits until requests and WebSockets are over or ctx is done; it returns ctx's error then, and
+// Close ends what is left.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.init(); err != nil {
+		return err
+	}
+	err := s.http.Shutdown(ctx) // sets off closeAll and the drain, see configure
+	return errors.Join(err, s.reg.closeAll(ctx), s.h2.Shutdown(ctx))
+}
+
+// Close ends the server and every connection at once.
+func (s *Server) Close() error {
+	if err := s.init(); err != nil {
+		return err
+	}
+	err := s.http.Close()
+	for _, c := range s.reg.snapshot() {
+		c.CloseNow()
+	}
+	return errors.Join(err, s.h2.Close())
+}
