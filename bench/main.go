@@ -1,0 +1,213 @@
+// Command bench sets weft's server beside others: CPU time, allocations and memory of the server process, under the same
+// load, in one run. README.md says what is measured and how, and holds the last table.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/weftws/weft/bench/peers"
+)
+
+func main() {
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		err = serve(os.Args[2:])
+	} else {
+		err = bench(os.Args[1:])
+	}
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the command line's.
+type options struct {
+	quick   bool
+	rounds  int
+	measure time.Duration
+	servers *regexp.Regexp
+	loads   *regexp.Regexp
+	json    string
+	readme  string
+	profile string
+	check   bool
+}
+
+func parseOptions(args []string) (o options, err error) {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.BoolVar(&o.quick, "quick", false, "one round of the main workloads, under 40 s")
+	fs.IntVar(&o.rounds, "rounds", 3, "interleaved rounds; the median counts")
+	fs.DurationVar(&o.measure, "time", 300*time.Millisecond, "time of one measurement")
+	servers := fs.String("servers", "", "only servers that match this `regexp`")
+	loads := fs.String("loads", "", "only workloads that match this `regexp`")
+	fs.StringVar(&o.json, "json", "", "write all samples to this `file` (- for standard output, instead of the table)")
+	fs.StringVar(&o.readme, "readme", "", "write the table into this `file`, between its markers")
+	fs.StringVar(&o.profile, "cpuprofile", "", "write CPU profiles of the servers into this `directory`")
+	fs.BoolVar(&o.check, "check", false, "fail if weft is over a budget")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	if o.quick {
+		o.rounds, o.measure = 1, 250*time.Millisecond
+	}
+	if o.rounds < 1 {
+		return o, errors.New("-rounds must be at least 1")
+	}
+	if o.servers, err = regexp.Compile(*servers); err != nil {
+		return o, err
+	}
+	o.loads, err = regexp.Compile(*loads)
+	return o, err
+}
+
+func bench(args []string) error {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "weft-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	l, err := newLab(dir)
+	if err != nil {
+		return err
+	}
+	if o.profile != "" {
+		if err := os.MkdirAll(o.profile, 0o755); err != nil {
+			return err
+		}
+	}
+	l.warm, l.measure, l.profile = o.measure/4, o.measure, o.profile
+	rep := &report{Date: time.Now().UTC().Format("2006-01-02"), Command: strings.Join(append([]string{"go run ."}, args...), " "), Rounds: o.rounds}
+	l.core, rep.Pinning = pin()
+	rep.Machine = machine()
+	present := findPeers(o, rep)
+	began := time.Now()
+	if err := rep.run(l, o, present); err != nil {
+		return err
+	}
+	rep.Took = time.Since(began).Round(time.Second).String()
+	return rep.deliver(o)
+}
+
+// findPeers returns the servers that were asked for and are here, and notes the others.
+func findPeers(o options, rep *report) (present []*peers.Peer) {
+	for _, p := range peers.All {
+		if !o.servers.MatchString(p.Name) {
+			continue
+		}
+		version := p.Version()
+		if p.Command != nil {
+			out, err := exec.Command(p.Command[0], "--version").Output()
+			if err != nil {
+				rep.Skipped = append(rep.Skipped, fmt.Sprintf("%s: %v", p.Name, err))
+				continue
+			}
+			version = strings.TrimSpace(string(out))
+		}
+		rep.Servers = append(rep.Servers, server{p.Name, version, p.About})
+		present = append(present, p)
+	}
+	return present
+}
+
+// run takes the samples, the servers of a workload one after the other, the rounds around everything. A failure spoils its
+// cell and the whole run, but the rest is still measured.
+func (rep *report) run(l *lab, o options, present []*peers.Peer) error {
+	for round := range o.rounds {
+		for i := range workloads {
+			w := &workloads[i]
+			if !o.loads.MatchString(w.Name) || o.quick && !w.Quick {
+				continue
+			}
+			for _, p := range present {
+				if !w.asks(p) {
+					continue
+				}
+				progress("round %d of %d: %s, %s", round+1, o.rounds, w.Name, p.Name)
+				x, err := l.take(w, p)
+				if err != nil {
+					rep.Failures = append(rep.Failures, fmt.Sprintf("%s under %s: %v", p.Name, w.Name, err))
+					continue
+				}
+				rep.add(w, p, x)
+			}
+		}
+	}
+	progress("")
+	if len(rep.Results) == 0 && len(rep.Failures) == 0 {
+		return errors.New("no server and workload match")
+	}
+	return nil
+}
+
+// progress shows one changing line on a terminal.
+func progress(format string, args ...any) {
+	if st, err := os.Stderr.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
+		fmt.Fprintf(os.Stderr, "\r\x1b[K"+format, args...)
+	}
+}
+
+// deliver writes the report where it was asked for.
+func (rep *report) deliver(o options) error {
+	rep.finish()
+	text := rep.markdown()
+	if o.json != "" {
+		b, err := json.MarshalIndent(rep, "", "\t")
+		if err != nil {
+			return err
+		}
+		b = append(b, '\n')
+		if o.json == "-" {
+			_, err = os.Stdout.Write(b)
+			text = ""
+		} else {
+			err = os.WriteFile(o.json, b, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	fmt.Print(text)
+	if len(rep.Failures) > 0 {
+		return fmt.Errorf("%d measurements failed:\n\t%s", len(rep.Failures), strings.Join(rep.Failures, "\n\t"))
+	}
+	if o.readme != "" {
+		if err := spliceFile(o.readme, text); err != nil {
+			return err
+		}
+	}
+	if over := rep.overBudget(); o.check && len(over) > 0 {
+		return fmt.Errorf("over budget:\n\t%s", strings.Join(over, "\n\t"))
+	}
+	return nil
+}
+
+// machine describes where the run took place, without naming it.
+func machine() string {
+	model := runtime.GOARCH
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
+				model = strings.TrimSpace(v)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d cores, %s, %s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.Version())
+}

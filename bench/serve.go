@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/weftws/weft/bench/load"
+	"github.com/weftws/weft/bench/peers"
+)
+
+// stats is what a server process says of itself, since it began.
+type stats struct {
+	CPU     int64  `json:"cpu_ns"`  // user and system time
+	Mallocs uint64 `json:"mallocs"` // Go only
+	Heap    int64  `json:"heap"`    // bytes: heap in use and stacks; Node: RSS
+	RSS     int64  `json:"rss"`     // bytes
+	Error   string `json:"error,omitempty"`
+}
+
+// serve is the server process: one peer on one address. Commands come on stdin, a line each, and every one is answered
+// by a line of JSON: "stats", "gc", "profile FILE", "profile" (ends it). The end of stdin ends the process.
+func serve(args []string) error {
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	addr := fs.String("addr", "127.0.0.1:0", "listen `address`")
+	proto := fs.String("proto", "h2", "h2, h1 or raw")
+	cert := fs.String("cert", "", "certificate `file`; empty: without TLS")
+	key := fs.String("key", "", "private key `file`")
+	if len(args) == 0 {
+		return errors.New("serve: which peer?")
+	}
+	if err := fs.Parse(args[1:]); err != nil {
+		return err
+	}
+	p := peers.Named(args[0])
+	if p == nil || p.Serve == nil {
+		return fmt.Errorf("serve: no peer %q in this program", args[0])
+	}
+	o := peers.Options{Proto: load.Proto(*proto)}
+	if *cert != "" {
+		c, err := tls.LoadX509KeyPair(*cert, *key)
+		if err != nil {
+			return err
+		}
+		o.TLS = &tls.Config{Certificates: []tls.Certificate{c}}
+	}
+	l, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready", l.Addr())
+	go func() {
+		err := p.Serve(l, o)
+		fmt.Fprintln(os.Stderr, "bench serve:", err)
+		os.Exit(1)
+	}()
+	return obey(os.Stdin, os.Stdout)
+}
+
+// obey carries out the commands on in.
+func obey(in io.Reader, out io.Writer) error {
+	enc := json.NewEncoder(out)
+	for sc := bufio.NewScanner(in); sc.Scan(); {
+		var s stats
+		var err error
+		switch cmd, arg, _ := strings.Cut(sc.Text(), " "); cmd {
+		case "stats":
+			s, err = ownStats()
+		case "gc":
+			// Twice, so that what pools hold is dropped; then pages go back to the kernel for RSS.
+			runtime.GC()
+			runtime.GC()
+			debug.FreeOSMemory()
+		case "profile":
+			err = profile(arg)
+		default:
+			err = fmt.Errorf("unknown command %q", cmd)
+		}
+		if err != nil {
+			s.Error = err.Error()
+		}
+		if err := enc.Encode(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ownStats() (s stats, err error) {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	s.Mallocs = m.Mallocs
+	s.Heap = int64(m.HeapInuse + m.StackInuse)
+	if s.RSS, err = residentBytes(); err != nil {
+		return s, err
+	}
+	s.CPU, err = cpuTime()
+	return s, err
+}
+
+// cpuTime is this process's user and system time in nanoseconds. The kernel derives the sum from its scheduler's clock, so it
+// is exact even where the split is sampled.
+func cpuTime() (int64, error) {
+	var ru syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+		return 0, err
+	}
+	return ru.Utime.Nano() + ru.Stime.Nano(), nil
+}
+
+func residentBytes() (int64, error) {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, nil // not Linux: not reported
+	}
+	f := bytes.Fields(b)
+	if len(f) < 2 {
+		return 0, fmt.Errorf("statm reads %q", b)
+	}
+	pages, err := strconv.ParseInt(string(f[1]), 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
+var profileFile *os.File
+
+// profile begins a CPU profile in file, or ends it if file is "".
+func profile(file string) (err error) {
+	if file == "" {
+		pprof.StopCPUProfile()
+		return profileFile.Close()
+	}
+	if profileFile, err = os.Create(file); err != nil {
+		return err
+	}
+	return pprof.StartCPUProfile(profileFile)
+}
