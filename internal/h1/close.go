@@ -1,0 +1,103 @@
+package h1
+
+import (
+	"crypto/tls"
+	"time"
+
+	"github.com/weftws/weft/internal/transport"
+)
+
+// Close implements [transport.Stream]. A goroutine does the work and ends when linger has passed, at the latest.
+func (s *Stream) Close(linger time.Duration) {
+	s.out.Lock()
+	if s.closed {
+		s.out.Unlock()
+		return
+	}
+	s.closed = true
+	s.nc.SetReadDeadline(longAgo)
+	s.changed.Broadcast()
+	s.out.Unlock()
+	go s.shut(linger)
+}
+
+// Abort implements [transport.Stream].
+func (s *Stream) Abort() {
+	s.out.Lock()
+	s.closed = true
+	s.out.Unlock()
+	s.hangUp()
+}
+
+// shut ends our side when all that is queued is written, and the connection when the peer has ended its side.
+func (s *Stream) shut(linger time.Duration) {
+	end := time.Now().Add(linger)
+	late := time.AfterFunc(max(linger, minFlush), s.hangUp)
+	defer late.Stop()
+	defer s.hangUp()
+
+	s.out.Finish()
+	s.out.Lock()
+	ok := s.failed == nil && !s.gone
+	s.out.Unlock()
+	if !ok || s.endWrites() != nil || linger <= 0 {
+		return
+	}
+
+	// A connection that is closed while bytes of the peer's are unread is reset, and the reset may overtake our last
+	// bytes. RFC 9112, Section 9.6.
+	s.out.Lock()
+	for s.receiving && !s.gone {
+		s.changed.Wait()
+	}
+	if !s.gone {
+		s.nc.SetReadDeadline(end)
+	}
+	s.out.Unlock()
+	s.discard()
+}
+
+// endWrites sends close_notify (RFC 8446, Section 6.1) or FIN.
+func (s *Stream) endWrites() error {
+	if c, ok := s.nc.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
+// hangUp closes the connection at once.
+func (s *Stream) hangUp() {
+	s.out.Lock()
+	first := !s.gone
+	s.gone = true
+	s.changed.Broadcast()
+	if s.writeTimer != nil {
+		s.writeTimer.Stop()
+	}
+	s.out.Unlock()
+	if !first {
+		return
+	}
+	if c, ok := s.nc.(*tls.Conn); ok {
+		// The tls.Conn's own Close may wait for the peer, to send close_notify.
+		c.NetConn().Close()
+		return
+	}
+	s.nc.Close()
+}
+
+// discard reads and forgets until the peer ends its side or the deadline passes.
+func (s *Stream) discard() {
+	buf := transport.GetBuffer(discardSize)
+	defer transport.PutBuffer(buf)
+	for {
+		if _, err := s.nc.Read(buf[:cap(buf)]); err != nil {
+			return
+		}
+	}
+}
+
+// minFlush is how long what is queued may take to be written, however short the linger is.
+const minFlush = time.Second
+
+const discardSize = 4 << 10

@@ -1,0 +1,115 @@
+package h1
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/weftws/weft/internal/transport"
+)
+
+// A Stream is a connection after its HTTP/1.1 handshake.
+//
+//	open --Close--> closed: flush, end our side, discard until the peer ends its side or linger passes --> gone
+//	open or closed --Abort, or a Write that failed--> gone
+type Stream struct {
+	nc   net.Conn
+	info transport.Info
+
+	// out's mutex guards everything down to the reader's part.
+	out   transport.Flusher
+	queue []byte // waits for out; its buffer and out's change places with every Write
+
+	closed    bool  // by Close or Abort: Send and Receive say net.ErrClosed
+	gone      bool  // the connection is closed
+	failed    error // a Write's error
+	sending   bool  // a Send in pieces is under way; no other may come between
+	receiving bool  // somebody is in the connection's Read or in recv
+	handled   bool  // Handle was called
+
+	changed sync.Cond // anything above has changed for somebody who waits
+	waiting int       // Sends that wait for changed
+
+	writeDeadline time.Time
+	writeTimer    *time.Timer
+	armed         time.Time // what writeTimer is set to
+
+	// The reader's part: touched by Receive, or by Handle's goroutine.
+	early    []byte // arrived with the handshake
+	in       []byte // what the last read returned lies here
+	size     int    // of the buffer for the next read
+	maxSize  int
+	socket   *socketReader // nil: nc is no socket
+	received error         // how the peer's side ended
+}
+
+// Options configure a Stream.
+type Options struct {
+	// Secure says that the connection is TLS. A *tls.Conn is recognised without it.
+	Secure bool
+	// WriteTimeout bounds one Write to the network; the default is 30 s. A peer that reads nothing for so long loses
+	// the connection.
+	WriteTimeout time.Duration
+}
+
+// NewStream returns the stream on nc, which it owns. buffered are bytes of the peer's that were read together with the
+// handshake; the stream owns them too.
+func NewStream(nc net.Conn, buffered []byte, opt Options) *Stream {
+	_, isTLS := nc.(*tls.Conn)
+	s := &Stream{
+		nc: nc,
+		info: transport.Info{
+			Proto:      "HTTP/1.1",
+			Secure:     opt.Secure || isTLS,
+			ConnID:     lastConnID.Add(1),
+			LocalAddr:  nc.LocalAddr(),
+			RemoteAddr: nc.RemoteAddr(),
+		},
+		early:   buffered,
+		size:    minReadSize,
+		maxSize: maxReadSize,
+	}
+	if s.info.Secure {
+		// One Read of a tls.Conn returns one record at most. RFC 8446, Section 5.1.
+		s.maxSize = maxRecordSize
+	}
+	s.changed.L = &s.out
+	s.out.Conn = nc
+	s.out.Timeout = opt.WriteTimeout
+	if s.out.Timeout == 0 {
+		s.out.Timeout = defaultWriteTimeout
+	}
+	s.out.Take = s.take
+	s.out.Failed = s.writeFailed
+	if sc, ok := nc.(syscall.Conn); ok {
+		s.socket = newSocketReader(sc)
+	}
+	return s
+}
+
+// Info implements [transport.Stream].
+func (s *Stream) Info() transport.Info { return s.info }
+
+// SetReadDeadline implements [transport.Stream]. It has no effect after Handle.
+func (s *Stream) SetReadDeadline(t time.Time) {
+	s.out.Lock()
+	if !s.closed && !s.handled {
+		s.nc.SetReadDeadline(t)
+	}
+	s.out.Unlock()
+}
+
+var lastConnID atomic.Uint64
+
+const (
+	defaultWriteTimeout = 30 * time.Second
+	minReadSize         = 512
+	maxReadSize         = 64 << 10
+	maxRecordSize       = 16 << 10
+)
+
+// longAgo as a deadline interrupts what is blocked.
+var longAgo = time.Unix(1, 0)
