@@ -61,7 +61,7 @@ func benchMessages(size int) (messages [][]byte) {
 	return messages
 }
 
-// BenchmarkHistory is behind the choice of maxHistory and, with that set aside, of maxSmallHistory.
+// BenchmarkHistory is behind the choices of maxHistory and maxSmallHistory (which has to be raised to see what lies beyond it).
 func BenchmarkHistory(b *testing.B) {
 	for _, size := range []int{125, 4096} {
 		for _, history := range []int{1 << 10, 2 << 10, 4 << 10, 8 << 10, 32 << 10} {

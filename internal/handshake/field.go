@@ -39,7 +39,7 @@ func elements(lines []string) func(yield func(string) bool) {
 // hasElement reports whether a list has an element that matches token case-insensitively.
 func hasElement(lines []string, token string) bool {
 	for element := range elements(lines) {
-		if strings.EqualFold(element, token) {
+		if equalFold(element, token) {
 			return true
 		}
 	}
@@ -50,12 +50,16 @@ func hasElement(lines []string, token string) bool {
 func isOnlyElement(lines []string, token string) bool {
 	n := 0
 	for element := range elements(lines) {
-		if n++; !strings.EqualFold(element, token) {
+		if n++; !equalFold(element, token) {
 			return false
 		}
 	}
 	return n == 1
 }
+
+// equalFold is an ASCII case-insensitive match, given that token is ASCII: strings.EqualFold alone would take the Kelvin sign
+// for a k.
+func equalFold(s, token string) bool { return len(s) == len(token) && strings.EqualFold(s, token) }
 
 // trim takes optional whitespace off both ends. RFC 9110, Section 5.6.3.
 func trim(s string) string { return strings.Trim(s, " \t") }

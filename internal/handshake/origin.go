@@ -49,8 +49,13 @@ const sectionOrigin = "RFC 6455, Section 4.2.2"
 
 // parseOrigin splits "scheme://host[:port]", lower case and without a default port.
 func parseOrigin(origin string) (scheme, host string, ok bool) {
+	for i := range len(origin) {
+		if c := origin[i]; c <= ' ' || c >= 0x7f || c == '#' {
+			return "", "", false // "The origin is serialized to ASCII and converted to lowercase." RFC 6455, Section 4.2.2.
+		}
+	}
 	u, err := url.Parse(strings.ToLower(origin))
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(origin, "#") {
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery {
 		return "", "", false
 	}
 	return u.Scheme, withoutDefaultPort(u.Host, u.Scheme == "https" || u.Scheme == "wss"), true
