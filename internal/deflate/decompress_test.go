@@ -56,6 +56,7 @@ func TestRFC7692Section7_2_2_CorruptPayloads(t *testing.T) {
 		{"reserved block type", "06"},
 		{"cut within a Huffman block", "f2 48 cd"},
 		{"cut within a stored block", "00 05 00 fa ff 48 65"},
+		{"cut within a long stored block", "00 64 00 9b ff 48 65"},
 		{"cut within a stored block's lengths", "00 05"},
 		{"cut within a dynamic block's codes", "04 c0"},
 		{"LEN does not go with NLEN", "00 05 00 fb ff 48 65 6c 6c 6f 00"},
@@ -64,6 +65,7 @@ func TestRFC7692Section7_2_2_CorruptPayloads(t *testing.T) {
 		{"trailing text", "f2 48 cd c9 c9 07 00 48 65 6c 6c 6f"},
 		{"garbage after a final block", "f3 48 cd c9 c9 07 00 ff"},
 		{"final block cut", "f3 48 cd"},
+		{"cut within a code that has zeroes and ones alike", "f2 48 cd c9 c9 07 00 00 00 ff ff fa ff ff ff ff"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := NewDecompressor(15, true).AppendMessage(nil, unhex(t, tt.payload), 0)
@@ -101,7 +103,7 @@ func TestLimit(t *testing.T) {
 	}{
 		{"exactly the limit", limit, limit, nil},
 		{"one byte more", limit + 1, limit, ErrTooBig},
-		{"a bomb", 64 << 20, limit, ErrTooBig},
+		{"a bomb", 16 << 20, limit, ErrTooBig},
 		{"empty under a limit of 1", 0, 1, nil},
 		{"two bytes under a limit of 1", 2, 1, ErrTooBig},
 		{"no limit", 3 << 20, 0, nil},
@@ -124,7 +126,7 @@ func TestLimit(t *testing.T) {
 // A bomb costs memory in proportion to the limit: the buffer doubles up to it.
 func TestLimitBoundsMemory(t *testing.T) {
 	const limit = 1 << 20
-	bomb := NewCompressor(15, false).AppendMessage(nil, make([]byte, 256<<20))
+	bomb := NewCompressor(15, false).AppendMessage(nil, make([]byte, 32<<20))
 	d := NewDecompressor(15, true)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -138,6 +140,22 @@ func TestLimitBoundsMemory(t *testing.T) {
 	}
 	if n := after.TotalAlloc - before.TotalAlloc; n > 4*limit {
 		t.Errorf("%d bytes were allocated in all, limit %d", n, limit)
+	}
+}
+
+func TestIdleDecompressorHoldsOnlyItsWindow(t *testing.T) {
+	c, d := NewCompressor(15, true), NewDecompressor(9, true)
+	for i, most := range []int{minWindowAlloc, 512, 512} {
+		if _, err := d.AppendMessage(nil, c.AppendMessage(nil, jsonText(uint64(i), 200+i*150)), 0); err != nil {
+			t.Fatal(err)
+		}
+		if n := cap(d.window.buf); n > most {
+			t.Errorf("after %d messages %d bytes are held, want at most %d", i+1, n, most)
+		}
+	}
+	d.Close()
+	if d.window.buf != nil {
+		t.Error("Close keeps the window")
 	}
 }
 

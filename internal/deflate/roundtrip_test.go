@@ -9,7 +9,7 @@ import (
 func TestRoundTrip(t *testing.T) {
 	for _, bits := range []int{0, 8, 9, 12, 15} {
 		for _, takeover := range []bool{false, true} {
-			for _, chunk := range []int{0, 700} {
+			for _, chunk := range []int{0, 3000} {
 				t.Run(fmt.Sprintf("bits=%d/takeover=%v/chunk=%d", bits, takeover, chunk), func(t *testing.T) {
 					c, d := NewCompressor(bits, takeover), NewDecompressor(bits, takeover)
 					for i, msg := range samples(max(bits, 8)) {

@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -178,10 +177,8 @@ func checkExtensionsChosen(lines []string, offered *deflate.Params) (agreed *def
 	return agreed, nil
 }
 
+// deflateViolation takes an error of package deflate's negotiation, all of which are *deflate.ParamError.
 func deflateViolation(status int, err error) *Error {
-	var p *deflate.ParamError
-	if !errors.As(err, &p) {
-		return violation(status, "permessage-deflate", "RFC 7692, Section 7", "%v", err)
-	}
+	p := err.(*deflate.ParamError)
 	return violation(status, p.Name, p.Section, "%s", p.Detail)
 }
