@@ -39,7 +39,8 @@ type options struct {
 	loads   *regexp.Regexp
 	json    string
 	readme  string
-	profile string
+	cpu     string
+	mem     string
 	check   bool
 }
 
@@ -52,7 +53,8 @@ func parseOptions(args []string) (o options, err error) {
 	loads := fs.String("loads", "", "only workloads that match this `regexp`")
 	fs.StringVar(&o.json, "json", "", "write all samples to this `file` (- for standard output, instead of the table)")
 	fs.StringVar(&o.readme, "readme", "", "write the table into this `file`, between its markers")
-	fs.StringVar(&o.profile, "cpuprofile", "", "write CPU profiles of the servers into this `directory`")
+	fs.StringVar(&o.cpu, "cpuprofile", "", "write CPU profiles of the servers into this `directory`")
+	fs.StringVar(&o.mem, "memprofile", "", "write heap profiles of the servers into this `directory`")
 	fs.BoolVar(&o.check, "check", false, "fail if weft is over a budget")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -87,12 +89,15 @@ func bench(args []string) error {
 	if err != nil {
 		return err
 	}
-	if o.profile != "" {
-		if err := os.MkdirAll(o.profile, 0o755); err != nil {
+	for _, dir := range []string{o.cpu, o.mem} {
+		if dir == "" {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 	}
-	l.warm, l.measure, l.profile = o.measure/4, o.measure, o.profile
+	l.warm, l.measure, l.cpuProfile, l.memProfile = o.measure/4, o.measure, o.cpu, o.mem
 	rep := &report{Date: time.Now().UTC().Format("2006-01-02"), Command: strings.Join(append([]string{"go run ."}, args...), " "), Rounds: o.rounds}
 	l.core, rep.Pinning = pin()
 	rep.Machine = machine()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,7 +33,9 @@ type lab struct {
 	core    int // for servers; -1: any
 	warm    time.Duration
 	measure time.Duration
-	profile string // directory for CPU profiles of servers
+
+	// Directories for profiles of servers, or "".
+	cpuProfile, memProfile string
 }
 
 type certFiles struct{ cert, key string }
@@ -62,14 +65,14 @@ func newLab(dir string) (*lab, error) {
 // take measures p under w in a fresh process.
 func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
 	s := w.spec(p)
-	pr, err := start(p, s, l.cert, l.core)
+	pr, err := l.start(p, s)
 	if err != nil {
 		return sample{}, err
 	}
 	defer pr.stop()
 	target := load.Target{Addr: pr.addr, Roots: l.roots}
 	if w.Kind == perIdle {
-		return idle(pr, target, s)
+		return idle(pr, target, s, func() error { return l.heap(pr, p, w) })
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
@@ -85,14 +88,27 @@ func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
 	if _, err := run(load.Limit{For: l.warm}); err != nil {
 		return sample{}, err
 	}
-	if l.profile != "" && p.Serve != nil {
-		file := filepath.Join(l.profile, strings.ReplaceAll(p.Name, "/", "-")+"."+w.Name+".pprof")
-		if _, err := pr.ask("profile " + file); err != nil {
+	if l.cpuProfile != "" && p.Serve != nil {
+		if _, err := pr.ask("profile " + profileName(l.cpuProfile, p, w)); err != nil {
 			return sample{}, err
 		}
 		defer pr.ask("profile")
 	}
-	return busy(w, p, pr, func() (int64, error) { return run(load.Limit{For: l.measure}) })
+	x, err := busy(w, p, pr, func() (int64, error) { return run(load.Limit{For: l.measure}) })
+	return x, errors.Join(err, l.heap(pr, p, w))
+}
+
+// heap has the server write a heap profile if that was asked for.
+func (l *lab) heap(pr *process, p *peers.Peer, w *workload) error {
+	if l.memProfile == "" || p.Serve == nil {
+		return nil
+	}
+	_, err := pr.ask("heap " + profileName(l.memProfile, p, w))
+	return err
+}
+
+func profileName(dir string, p *peers.Peer, w *workload) string {
+	return filepath.Join(dir, strings.ReplaceAll(p.Name, "/", "-")+"."+w.Name+".pprof")
 }
 
 const openTime = 30 * time.Second
@@ -140,8 +156,8 @@ func busy(w *workload, p *peers.Peer, pr *process, run func() (int64, error)) (s
 }
 
 // idle measures what a WebSocket costs that has echoed once and then rests. What the first connection of a process loads and
-// keeps is not counted.
-func idle(pr *process, t load.Target, s load.Spec) (sample, error) {
+// keeps is not counted. also runs while they rest.
+func idle(pr *process, t load.Target, s load.Spec, also func() error) (sample, error) {
 	first := s
 	first.Conns, first.Streams = 1, 1
 	fleet, err := echoOnce(t, first)
@@ -162,7 +178,7 @@ func idle(pr *process, t load.Target, s load.Spec) (sample, error) {
 		return sample{}, err
 	}
 	n := float64(s.WebSockets())
-	return sample{Value: float64(after.Heap-before.Heap) / n, RSS: float64(after.RSS-before.RSS) / n, Allocs: -1}, nil
+	return sample{Value: float64(after.Heap-before.Heap) / n, RSS: float64(after.RSS-before.RSS) / n, Allocs: -1}, also()
 }
 
 func echoOnce(t load.Target, s load.Spec) (*load.Fleet, error) {

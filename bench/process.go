@@ -25,13 +25,13 @@ type process struct {
 	addr   string
 }
 
-// start runs p's server, on core of the machine if that is not negative.
-func start(p *peers.Peer, s load.Spec, cert certFiles, core int) (*process, error) {
+// start runs p's server in a fresh process.
+func (l *lab) start(p *peers.Peer, s load.Spec) (*process, error) {
 	var args []string
 	if p.Command != nil {
 		args = append(append(args, p.Command...), string(s.Proto), "127.0.0.1:0")
 		if s.TLS {
-			args = append(args, cert.cert, cert.key)
+			args = append(args, l.cert.cert, l.cert.key)
 		}
 	} else {
 		self, err := os.Executable()
@@ -40,14 +40,14 @@ func start(p *peers.Peer, s load.Spec, cert certFiles, core int) (*process, erro
 		}
 		args = []string{self, "serve", p.Name, "-proto", string(s.Proto)}
 		if s.TLS {
-			args = append(args, "-cert", cert.cert, "-key", cert.key)
+			args = append(args, "-cert", l.cert.cert, "-key", l.cert.key)
 		}
 	}
-	if core >= 0 {
-		args = append([]string{"taskset", "-c", strconv.Itoa(core)}, args...)
+	if l.core >= 0 {
+		args = append([]string{"taskset", "-c", strconv.Itoa(l.core)}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), p.Env...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG="+l.debug(p))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -73,6 +73,14 @@ func start(p *peers.Peer, s load.Spec, cert certFiles, core int) (*process, erro
 	}
 	pr.addr = strings.TrimSpace(addr)
 	return pr, nil
+}
+
+// debug is GODEBUG for p's process.
+func (l *lab) debug(p *peers.Peer) string {
+	if l.memProfile == "" {
+		return p.Debug
+	}
+	return strings.TrimPrefix(p.Debug+",memprofilerate=512", ",") // every allocation of some size; costs time
 }
 
 func (p *process) readLine() (string, error) {

@@ -32,7 +32,7 @@ type stats struct {
 }
 
 // serve is the server process: one peer on one address. Commands come on stdin, a line each, and every one is answered
-// by a line of JSON: "stats", "gc", "profile FILE", "profile" (ends it). The end of stdin ends the process.
+// by a line of JSON: "stats", "gc", "profile FILE", "profile" (ends it), "heap FILE". The end of stdin ends the process.
 func serve(args []string) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	addr := fs.String("addr", "127.0.0.1:0", "listen `address`")
@@ -86,6 +86,8 @@ func obey(in io.Reader, out io.Writer) error {
 			debug.FreeOSMemory()
 		case "profile":
 			err = profile(arg)
+		case "heap":
+			err = heapProfile(arg)
 		default:
 			err = fmt.Errorf("unknown command %q", cmd)
 		}
@@ -146,4 +148,13 @@ func profile(file string) (err error) {
 		return err
 	}
 	return pprof.StartCPUProfile(profileFile)
+}
+
+// heapProfile writes what was allocated since the process began, and what is in use.
+func heapProfile(file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close())
 }

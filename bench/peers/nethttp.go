@@ -10,17 +10,17 @@ import (
 	"github.com/weftws/weft/bench/load"
 )
 
-const xconnect = "GODEBUG=http2xconnect=1" // without it neither offers Extended CONNECT
+const xconnect = "http2xconnect=1" // without it neither offers Extended CONNECT
 
 var netHTTP = &Peer{
-	Name: "net/http", Env: []string{xconnect},
+	Name: "net/http", Debug: xconnect,
 	Protos: []load.Proto{load.H2}, NoTLS: []load.Proto{load.H2},
 	About: "the standard library's HTTP/2, frames by hand in the handler, flushed when a stream's input is drained",
 	Serve: func(l net.Listener, o Options) error { return serveNetHTTP(l, o, extendedConnect(false)) },
 }
 
 var netHTTPEach = &Peer{
-	Name: "net/http-each", Several: true, Env: []string{xconnect},
+	Name: "net/http-each", Several: true, Debug: xconnect,
 	Protos: []load.Proto{load.H2}, NoTLS: []load.Proto{load.H2},
 	About: "the same, flushed after every message, as a library's Write has to",
 	Serve: func(l net.Listener, o Options) error { return serveNetHTTP(l, o, extendedConnect(true)) },
@@ -40,11 +40,12 @@ func serveNetHTTP(l net.Listener, o Options, h http.Handler) error {
 }
 
 var xNet = &Peer{
-	Name: "x/net", Module: "golang.org/x/net", Env: []string{xconnect},
+	Name: "x/net", Module: "golang.org/x/net", Debug: xconnect,
 	Protos: []load.Proto{load.H2},
 	About:  "golang.org/x/net/http2 by ConfigureServer, the same handler",
 	Serve: func(l net.Listener, o Options) error {
 		s := &http.Server{Handler: extendedConnect(false), TLSConfig: o.TLS, ErrorLog: quiet}
+		//lint:ignore SA1019 deprecated, and still what many programs run
 		if err := http2.ConfigureServer(s, &http2.Server{MaxConcurrentStreams: maxStreams}); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ type Peer struct {
 	IdleOnly bool         // measured for memory alone
 	Several  bool         // measured with several messages in flight alone
 	Floor    bool         // no WebSocket server: what the connection alone costs
-	Env      []string     // what its process needs in the environment
+	Debug    string       // what its process needs in GODEBUG
 	Protos   []load.Proto // what it serves over TLS
 	NoTLS    []load.Proto // and without
 	Serve    func(net.Listener, Options) error
