@@ -1,13 +1,38 @@
 package negotiate
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
 // A Machine decides one dial. It is not safe for concurrent use.
+//
+//	choose --> AwaitProbe --ProbeDone, Timer--> choose
+//	       --> UseLive or Connect ... request sent --> Succeed
+//	                                               --> failed: classify --> choose again, fall back, once more, or Fail
+//
+// One attempt is under way at a time, so there are never two handshakes at once. Each way of going on after a failure
+// is taken once (renewed, repeated, fellBack), so the machine ends whatever the servers do.
 type Machine struct {
 	policy   Policy
 	facts    Facts
 	attempts []*attempt
+	orders   []Order
 	done     bool
+
+	awaits   int       // AwaitProbe orders so far
+	awaiting bool      // one is under way
+	timer    time.Time // of the last SetTimer; zero: none is wanted
+
+	renewed  bool // a new connection of the same version was made
+	repeated bool // a request was sent again because it was early
+	fellBack bool // the dial has gone over to HTTP/1.1
+
+	// answer is the last failure that came with a response: if what is tried after it gets none, it is the dial's result.
+	answer *Fail
+
+	roundTrips int
 }
 
 // An Attempt is the account of one attempt, for traces and errors.
@@ -20,26 +45,270 @@ type Attempt struct {
 	Reason  string // the failure in words
 }
 
-type attempt struct{ Attempt }
+type attempt struct {
+	Attempt
+	state     state
+	live      bool // on a connection that was there before
+	coalesced bool
+	tls       bool
+	offer     []string
+}
 
-type strategy interface{}
+type state uint8
 
-var strategies = map[Rung]strategy{Upgrade: 0, Settings: 0}
+const (
+	connecting state = iota
+	waiting          // for SETTINGS
+	sent             // the request
+	over
+)
+
+// A strategy is what a rung does with a connection.
+type strategy interface {
+	// tokens are the ALPN protocols that it adds to an offer; speaks reports whether a connection on which alpn was
+	// selected is its to use.
+	tokens() []string
+	speaks(alpn string) bool
+	// connected is called when a connection of its own is there, settings when the server's SETTINGS have arrived on it.
+	connected(m *Machine, now time.Time, a *attempt)
+	settings(m *Machine, now time.Time, a *attempt, o SettingsReceived)
+}
+
+// strategies are the rungs that are implemented. Invariant: at most one that a policy allows speaks a protocol.
+var strategies = map[Rung]strategy{
+	Upgrade:  upgrade{},
+	Settings: settings{},
+}
+
+// offered is the order of preference of rungs in an ALPN offer.
+var offered = []Rung{Settings, Upgrade}
 
 // New returns the machine for one dial. The policy must be valid.
 func New(p Policy, f Facts) *Machine { return &Machine{policy: p, facts: f} }
 
 // Start returns the first orders. It is called once.
-func (m *Machine) Start(now time.Time) []Order { return nil }
+func (m *Machine) Start(now time.Time) []Order {
+	m.choose(now)
+	return m.takeOrders()
+}
 
-// Report tells what happened, and returns what to do next; nil means to wait on.
-func (m *Machine) Report(now time.Time, o Outcome) []Order { return nil }
+// Report tells what happened, and returns what to do next; nil means to wait on. Outcomes that nothing was ordered for, and
+// of attempts that are over, are ignored.
+func (m *Machine) Report(now time.Time, o Outcome) []Order {
+	if m.done {
+		return nil
+	}
+	switch o := o.(type) {
+	case ProbeDone:
+		if m.awaiting {
+			m.awaiting = false
+			m.timer = time.Time{}
+			m.facts = o.Facts
+			m.choose(now)
+		}
+	case Timer:
+		m.recvTimer(now, o)
+	case Cancelled:
+		m.recvCancelled(now, o)
+	case Connected:
+		m.recvConnected(now, o)
+	case ConnectFailed:
+		m.recvEnd(now, o.Attempt, connecting, o)
+	case SettingsReceived:
+		if a := m.attempt(o.Attempt); a != nil && a.state == waiting {
+			m.roundTrips++
+			strategies[a.Rung].settings(m, now, a, o)
+		}
+	case Response:
+		m.recvResponse(now, o)
+	case NoSlot:
+		m.recvNoSlot(now, o)
+	case StreamReset:
+		m.recvEnd(now, o.Attempt, sent, o)
+	case ConnLost:
+		if a := m.attempt(o.Attempt); a != nil && a.state != connecting {
+			m.recvEnd(now, o.Attempt, a.state, o)
+		}
+	}
+	return m.takeOrders()
+}
 
 // Done reports whether Succeed or Fail has been ordered.
 func (m *Machine) Done() bool { return m.done }
 
 // Attempts returns the account of all attempts so far, in the order they were started.
-func (m *Machine) Attempts() []Attempt { return nil }
+func (m *Machine) Attempts() []Attempt {
+	list := make([]Attempt, len(m.attempts))
+	for i, a := range m.attempts {
+		list[i] = a.Attempt
+	}
+	return list
+}
 
-// RoundTrips is the number of round trips that the dial took, from its start to its end.
-func (m *Machine) RoundTrips() int { return 0 }
+// RoundTrips is the number of round trips that the attempts took, one after the other. Time spent on another dial's
+// probe is not in it.
+func (m *Machine) RoundTrips() int { return m.roundTrips }
+
+// choose decides how to begin, with the facts as they are.
+func (m *Machine) choose(now time.Time) {
+	if len(m.attempts) == maxAttempts {
+		m.fail(0, Refused, fmt.Sprintf("gave up after %d attempts", maxAttempts), nil)
+		return
+	}
+	if m.wantsHTTP2() {
+		if c, ok := m.usableLive(); ok {
+			a := m.newAttempt(Settings)
+			a.Conn, a.ALPN, a.live, a.coalesced = c.ID, c.ALPN, true, c.Coalesced
+			a.state = sent
+			m.order(UseLive{Attempt: a.ID, Conn: c.ID})
+			m.watch(now, a)
+			return
+		}
+		if m.knownWithout() {
+			// What the server said on that connection holds for the next one, too.
+			if !m.fallBack(now) {
+				m.fail(0, Version, "server's SETTINGS do not have ENABLE_CONNECT_PROTOCOL = 1 (RFC 8441, Section 3)"+withoutUpgrade, nil)
+			}
+			return
+		}
+		if m.worthAwaiting() {
+			m.awaits++
+			m.awaiting = true
+			m.order(AwaitProbe{})
+			m.setTimer(now)
+			return
+		}
+	}
+	m.connect(now)
+}
+
+// connect makes a new connection with the best offer that is still open to this dial.
+func (m *Machine) connect(now time.Time) {
+	rungs := m.rungs()
+	if len(rungs) == 0 {
+		m.fail(0, Disallowed, "policy has no rung for ws without prior knowledge of HTTP/2: it needs upgrade", nil)
+		return
+	}
+	if !m.facts.Secure {
+		rungs = rungs[:1] // nothing is negotiated
+	}
+	a := m.newAttempt(rungs[0])
+	a.tls = m.facts.Secure
+	for _, r := range rungs {
+		a.offer = append(a.offer, strategies[r].tokens()...)
+	}
+	m.order(Connect{Attempt: a.ID, TLS: a.tls, ALPN: a.offer, Probe: rungs[0] != Upgrade})
+}
+
+// rungs are what a new connection may still be used for, the best first.
+func (m *Machine) rungs() []Rung {
+	var list []Rung
+	for _, r := range offered {
+		switch {
+		case !m.policy.allows(r):
+		case r != Upgrade && !m.wantsHTTP2():
+		default:
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func (m *Machine) wantsHTTP2() bool {
+	return m.policy.allows(Settings) && !m.fellBack && (m.facts.Secure || m.facts.PriorKnowledge)
+}
+
+func (m *Machine) usableLive() (LiveConn, bool) {
+	for _, c := range m.facts.Live {
+		if c.ConnectProtocol && c.Slots > 0 && !c.Draining && !m.renewed {
+			return c, true
+		}
+	}
+	return LiveConn{}, false
+}
+
+// knownGood and knownWithout report what the server's live connections have said about WebSockets.
+func (m *Machine) knownGood() bool {
+	return slices.ContainsFunc(m.facts.Live, func(c LiveConn) bool { return c.ConnectProtocol })
+}
+
+func (m *Machine) knownWithout() bool {
+	return !m.knownGood() && slices.ContainsFunc(m.facts.Live, func(c LiveConn) bool { return c.SettingsReceived && !c.Draining })
+}
+
+// worthAwaiting: another dial's probe is worth waiting for once, while nothing is known; and again where it will carry
+// WebSockets. If the origin turns out to have no HTTP/2, those who waited must not wait for one another.
+func (m *Machine) worthAwaiting() bool {
+	return m.facts.Probing > 0 && !m.renewed && (m.awaits == 0 || m.knownGood() && m.awaits < maxAwaits)
+}
+
+// fallBack goes over to HTTP/1.1 and reports whether that is possible.
+func (m *Machine) fallBack(now time.Time) bool {
+	if !m.canFallBack() {
+		return false
+	}
+	m.fellBack = true
+	m.choose(now)
+	return true
+}
+
+func (m *Machine) canFallBack() bool {
+	return m.policy.allows(Upgrade) && !m.fellBack && len(m.attempts) < maxAttempts
+}
+
+// renew takes a new connection of the same version and reports whether that is possible.
+func (m *Machine) renew(now time.Time) bool {
+	if m.renewed || m.fellBack || len(m.attempts) == maxAttempts {
+		return false
+	}
+	m.renewed = true
+	m.choose(now)
+	return true
+}
+
+func (m *Machine) newAttempt(r Rung) *attempt {
+	a := &attempt{Attempt: Attempt{ID: len(m.attempts) + 1, Rung: r}}
+	m.attempts = append(m.attempts, a)
+	return a
+}
+
+// attempt returns the attempt with the number id if it is under way.
+func (m *Machine) attempt(id int) *attempt {
+	if id < 1 || id > len(m.attempts) || m.attempts[id-1].state == over {
+		return nil
+	}
+	return m.attempts[id-1]
+}
+
+func (m *Machine) order(o Order) { m.orders = append(m.orders, o) }
+
+func (m *Machine) takeOrders() []Order {
+	orders := m.orders
+	m.orders = nil
+	return orders
+}
+
+// watch sets the timer for an attempt that waits for the server, if the dial has another way to go should it stay silent.
+// Choice: half of the time that is left, so that the other way has as much.
+func (m *Machine) watch(now time.Time, a *attempt) {
+	m.timer = time.Time{}
+	if !m.policy.Once && (m.canFallBack() || a.live && !m.renewed) {
+		m.setTimer(now)
+	}
+}
+
+func (m *Machine) setTimer(now time.Time) {
+	if left := m.facts.Deadline.Sub(now); !m.facts.Deadline.IsZero() && left > 0 {
+		m.timer = now.Add(left / 2)
+		m.order(SetTimer{At: m.timer})
+	}
+}
+
+const (
+	// maxAttempts bounds a dial. A live connection without a slot, one renewal and the fallback are four.
+	maxAttempts = 8
+	// maxAwaits bounds the waves of dials that share the streams of one connection after another.
+	maxAwaits = 100
+)
+
+const withoutUpgrade = "; the policy does not allow rung upgrade"
