@@ -117,6 +117,21 @@ func TestRFC6455Section5_2LengthEncodings(t *testing.T) {
 	}
 }
 
+func TestRFC6455Section5_2Bits(t *testing.T) {
+	for b, want := range map[byte]Header{
+		0x81: {Fin: true, Opcode: Text}, 0x41: {RSV1: true, Opcode: Text}, 0x22: {RSV2: true, Opcode: Binary}, 0x10: {RSV3: true},
+		0xfa: {Fin: true, RSV1: true, RSV2: true, RSV3: true, Opcode: Pong},
+	} {
+		h, n, _ := ParseHeader([]byte{b, 0})
+		if h != want || n != 2 {
+			t.Errorf("%#x: %+v, want %+v", b, h, want)
+		}
+		if got := AppendHeader(nil, want); !bytes.Equal(got, []byte{b, 0}) {
+			t.Errorf("%+v: % x, want %x 00", want, got, b)
+		}
+	}
+}
+
 func TestAppendHeaderRefusesANegativeLength(t *testing.T) {
 	defer func() {
 		if recover() == nil {

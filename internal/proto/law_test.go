@@ -2,7 +2,9 @@ package proto
 
 import (
 	"fmt"
+	"hash/crc32"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -99,18 +101,18 @@ func (l *eventLog) add(ev Event) {
 			return
 		}
 		l.open = false
-		l.lines = append(l.lines, fmt.Sprintf("chunk %v %q last", ev.Opcode, l.chunk.String()))
+		l.lines = append(l.lines, fmt.Sprintf("chunk %v %s last", ev.Opcode, quote(l.chunk.String())))
 		l.chunk.Reset()
 		return
 	}
 	if l.open {
-		l.lines = append(l.lines, fmt.Sprintf("chunk %q", l.chunk.String()))
+		l.lines = append(l.lines, "chunk "+quote(l.chunk.String()))
 		l.open = false
 		l.chunk.Reset()
 	}
 	switch ev.Kind {
 	case Message:
-		l.lines = append(l.lines, fmt.Sprintf("message %v %q", ev.Opcode, ev.Payload))
+		l.lines = append(l.lines, fmt.Sprintf("message %v %s", ev.Opcode, quote(string(ev.Payload))))
 	case Ping, Pong:
 		l.lines = append(l.lines, fmt.Sprintf("%v %q", ev.Kind, ev.Payload))
 	case Close:
@@ -118,6 +120,14 @@ func (l *eventLog) add(ev Event) {
 	case Failed:
 		l.lines = append(l.lines, fmt.Sprintf("failed %s: %s", ev.Violation.Name, ev.Detail))
 	}
+}
+
+// quote is s in quotes, or of a long s a sum.
+func quote(s string) string {
+	if len(s) > 1000 {
+		return fmt.Sprintf("%d bytes %08x", len(s), crc32.ChecksumIEEE([]byte(s)))
+	}
+	return strconv.Quote(s)
 }
 
 // A ledger hands out buffers, scribbles over those given back, and knows which are out.

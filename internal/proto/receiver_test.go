@@ -40,6 +40,38 @@ func TestReceiverIsZeroCopy(t *testing.T) {
 	}
 }
 
+// The short way is taken for what it is for, and the long one comes to the same.
+func TestShortWay(t *testing.T) {
+	bothSides(t, func(t *testing.T, cfg Config, peer frame.Side) {
+		cfg.MaxMessageBytes = 65535
+		r := NewReceiver(cfg)
+		for _, f := range []fr{
+			text(""), text("Hello"), text("gr\u00fc\u00df dich"), bin("\xff"), bin(strings.Repeat("x", 125)),
+			bin(strings.Repeat("x", 126)), text(strings.Repeat("x", 65535)),
+		} {
+			in := append(wire(peer, f), "more"...)
+			op, payload, n := r.recvSingle(bytes.Clone(in))
+			if op != f.Opcode || string(payload) != f.payload || n != len(in)-4 {
+				t.Errorf("%v of %d bytes: %v, %d bytes, took %d of %d", f.Opcode, len(f.payload), op, len(payload), n, len(in))
+			}
+			ev, n := r.recv(in)
+			if ev.Kind != Chunk || !ev.Last || ev.Opcode != op || string(ev.Payload) != f.payload || n != len(in)-4 {
+				t.Errorf("the long way: %v, took %d of %d", ev, n, len(in))
+			}
+		}
+		for _, f := range []fr{
+			text("\xff"), text("ab\xc3"), text("x").more(), text("x").rsv1(), cont("x"), ping("x"), text("x").unlikeSide(),
+			bin(strings.Repeat("x", 65536)),
+		} {
+			in := wire(peer, f)
+			same := bytes.Clone(in)
+			if _, _, n := r.recvSingle(in); n != 0 || !bytes.Equal(in, same) {
+				t.Errorf("%v: took %d, changed the bytes: %v", f, n, !bytes.Equal(in, same))
+			}
+		}
+	})
+}
+
 // Switched off inside a message, what was gathered comes as the first Chunk; on, from the next message on.
 func TestWholeChanges(t *testing.T) {
 	bothSides(t, func(t *testing.T, cfg Config, peer frame.Side) {
@@ -81,6 +113,14 @@ func TestWholeChanges(t *testing.T) {
 	})
 }
 
+func TestEventKindNames(t *testing.T) {
+	for kind, want := range []string{"need more", "message", "chunk", "ping", "pong", "close", "failed"} {
+		if got := EventKind(kind).String(); got != want {
+			t.Errorf("kind %d: %q, want %q", kind, got, want)
+		}
+	}
+}
+
 // Chunks come as their bytes come.
 func TestChunksAreNotHeldBack(t *testing.T) {
 	r := NewReceiver(Config{Side: frame.Client, Alloc: func(n int) []byte { t.Error("gathered"); return make([]byte, 0, n) }})
@@ -112,8 +152,8 @@ func TestIdle(t *testing.T) {
 
 // Close gives back whatever is half received.
 func TestReceiverClose(t *testing.T) {
-	in := wire(frame.Client, text("Hello").more(), cont("again").more(), ping("Hello"), text("\xf2\x48\xcd\xc9\xc9\x07\x00").rsv1())
-	for n := range len(in) {
+	in := wire(frame.Client, text("Hello").more(), cont("again"), ping("Hello"), text("\xf2\x48\xcd\xc9\xc9\x07\x00").rsv1())
+	for n := range len(in) + 1 {
 		l := ledger{t: t, out: map[*byte]bool{}}
 		r := NewReceiver(Config{Side: frame.Server, Deflate: takeover, Alloc: l.alloc, Free: l.free})
 		r.Whole = true
@@ -164,7 +204,7 @@ func TestSenderMeetsReceiver(t *testing.T) {
 					want = append(want, `ping "p"`)
 				}
 			}
-			want = append(want, fmt.Sprintf("message %v %q", op, message))
+			want = append(want, fmt.Sprintf("message %v %s", op, quote(message)))
 		}
 		in = s.AppendClose(in, 4000, "bye", key)
 		want = append(want, `close 4000 "bye"`)

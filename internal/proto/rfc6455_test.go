@@ -66,7 +66,7 @@ func TestRFC6455Section5_2Lengths(t *testing.T) {
 		payload := strings.Repeat("x", n)
 		bothSides(t, func(t *testing.T, cfg Config, peer frame.Side) {
 			wantEvents(t, checkLaw(t, cfg, wire(peer, bin(payload), text("after"))),
-				`message binary "`+payload+`"`, `message text "after"`)
+				"message binary "+quote(payload), `message text "after"`)
 		})
 	}
 }

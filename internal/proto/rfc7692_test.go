@@ -1,6 +1,7 @@
 package proto
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/weftws/weft/internal/deflate"
@@ -97,4 +98,27 @@ func TestRFC7692Section7_2_3_6EmptyMessage(t *testing.T) {
 		in = append(append(in, head[:n]...), body...)
 		wantEvents(t, checkLaw(t, Config{Side: frame.Client, Deflate: params}, in), `message text "Hello"`)
 	}
+}
+
+// A message that inflates to far more than expected outgrows the buffer that was asked for; both are given back.
+func TestInflatingOutgrowsItsBuffer(t *testing.T) {
+	message := strings.Repeat("x", 100_000)
+	in := []byte(sent(NewSender(Config{Side: frame.Client, Deflate: noTakeover}), frame.Text, message, true, true))
+	l := ledger{t: t, out: map[*byte]bool{}}
+	r := NewReceiver(Config{Side: frame.Server, Deflate: noTakeover, Alloc: l.alloc, Free: l.free})
+	r.Whole = true
+	ev, _ := r.Recv(in)
+	if ev.Kind != Message || string(ev.Payload) != message {
+		t.Fatalf("%v of %d bytes: %s", ev.Kind, len(ev.Payload), ev.Detail)
+	}
+	if r.Recv(nil); len(l.out) != 0 || l.grown != 1 {
+		t.Errorf("%d buffers are out, %d grown ones came back", len(l.out), l.grown)
+	}
+	// Without Alloc and Free the garbage collector does it.
+	in = []byte(sent(NewSender(Config{Side: frame.Client, Deflate: noTakeover}), frame.Text, message, true, true))
+	r = NewReceiver(Config{Side: frame.Server, Deflate: noTakeover})
+	if ev, _ := r.Recv(in); ev.Kind != Chunk || !ev.Last || string(ev.Payload) != message {
+		t.Fatalf("%v of %d bytes: %s", ev.Kind, len(ev.Payload), ev.Detail)
+	}
+	r.Close()
 }

@@ -12,9 +12,8 @@ type Sender struct {
 	params   *deflate.Params
 	deflater *deflate.Compressor // made for the first compressed message
 
-	// Invariant: compressed belongs to the message begun; it is false between messages.
 	inMessage  bool
-	compressed bool
+	compressed bool // the message begun
 	closed     bool
 }
 
@@ -67,7 +66,6 @@ func (s *Sender) Message(buf []byte, op frame.Opcode, p []byte, fin, compress bo
 	}
 	h.Length = int64(len(body))
 	s.inMessage = !fin
-	s.compressed = s.compressed && !fin
 	return head, len(frame.AppendHeader(head[:0], h)), body, newBuf
 }
 

@@ -69,6 +69,8 @@ var violationCases = []struct {
 		"invalid-utf8: client ended a text message of 5 bytes inside a character (1007, RFC 6455, Section 8.1)"},
 	{"invalid UTF-8, inflated", []fr{text("\x00\x03\x00\xfc\xffab\xff\x00").rsv1()}, Config{Deflate: takeover},
 		"invalid-utf8: client sent text that is no UTF-8: 0xff at byte 2 of the message (1007, RFC 6455, Section 8.1)"},
+	{"invalid UTF-8 at once, inflated", []fr{text("\x00\x01\x00\xfe\xff\xff\x00").rsv1()}, Config{Deflate: takeover},
+		"invalid-utf8: client sent text that is no UTF-8: 0xff at byte 0 of the message (1007, RFC 6455, Section 8.1)"},
 	{"cut-off UTF-8, inflated", []fr{text("\x00\x03\x00\xfc\xffab\xc3\x00").rsv1()}, Config{Deflate: takeover},
 		"invalid-utf8: client ended a text message of 3 bytes inside a character (1007, RFC 6455, Section 8.1)"},
 	{"no DEFLATE", []fr{bin("\xff\xff\xff").rsv1()}, Config{Deflate: takeover},
@@ -143,6 +145,20 @@ func TestLimitsReached(t *testing.T) {
 			tt.cfg.Side = frame.Server
 			wantEvents(t, checkLaw(t, tt.cfg, wire(frame.Client, tt.frames...)), tt.want)
 		})
+	}
+}
+
+// How many compressed bytes are taken for a message of at most 100: those, an eighth and a 64th of them, and room for
+// 64 bytes and 16 in each frame.
+func TestCompressedLimit(t *testing.T) {
+	for length, want := range map[byte]EventKind{193: NeedMore, 194: Failed} {
+		r := NewReceiver(Config{Side: frame.Client, MaxMessageBytes: 100, Deflate: takeover})
+		if ev, _ := r.Recv([]byte{0xc2, 126, 0, length}); ev.Kind != want {
+			t.Errorf("%d bytes: %v, want %v", length, ev.Kind, want)
+		}
+	}
+	if got := compressedLimit(1<<63-1, 1<<30); got < 1<<61 {
+		t.Errorf("overflow: %d", got)
 	}
 }
 
