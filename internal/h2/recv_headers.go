@@ -191,7 +191,7 @@ func (c *Conn) endBlock(b *fieldBlock) *breach {
 
 func (c *Conn) recvRequest(b *fieldBlock) *breach {
 	sec := &b.section
-	if uint64(c.slotsUsed) >= uint64(c.cfg.MaxConcurrentStreams) {
+	if uint64(len(c.streams)) >= uint64(c.cfg.MaxConcurrentStreams) {
 		// "An endpoint that receives a HEADERS frame that causes its advertised concurrent stream limit to be exceeded MUST
 		// treat this as a stream error (Section 5.4.2) of type PROTOCOL_ERROR or REFUSED_STREAM." RFC 9113, Section 5.1.2.
 		return c.streamBreach(b.streamID, streamLimit, "opened more than %d streams", c.cfg.MaxConcurrentStreams)
@@ -199,6 +199,9 @@ func (c *Conn) recvRequest(b *fieldBlock) *breach {
 	if b.end && sec.contentLength > 0 {
 		return c.streamBreach(b.streamID, contentLengthMismatch, "ended the content %d bytes before its content-length",
 			sec.contentLength)
+	}
+	if uint64(c.slotsUsed) >= uint64(c.cfg.MaxConcurrentStreams) {
+		return c.refuse(b.streamID)
 	}
 	s := c.newStream(b.streamID)
 	c.slotsUsed++
@@ -210,6 +213,17 @@ func (c *Conn) recvRequest(b *fieldBlock) *breach {
 	}
 	c.addHeadersEvent(EventHeaders, s, b)
 	return nil
+}
+
+// refuse turns a request away because handlers of closed streams are still at work: Rapid Reset must not pile them up. It
+// is no sin of the peer, which cannot know, and no event.
+func (c *Conn) refuse(id uint32) *breach {
+	c.closedIDs.add(id, closedByUs)
+	c.out = wire.AppendRSTStream(c.out, id, wire.RefusedStream)
+	if br := c.chargeControl("HEADERS without a slot", 1); br != nil {
+		return br
+	}
+	return c.countReply()
 }
 
 func (c *Conn) recvResponse(b *fieldBlock) *breach {
