@@ -192,6 +192,6 @@ const (
 	// maxDeferral is how long a batch may hold back what others queue.
 	maxDeferral = time.Millisecond
 	// A flush takes flushSize at first, and up to maxFlushSize at a time where that was not enough.
-	flushSize    = 16 << 10
+	flushSize    = 32 << 10
 	maxFlushSize = 64 << 10
 )

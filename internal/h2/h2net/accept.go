@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -27,7 +26,7 @@ func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 		return nil, err
 	}
 	ex.accepted.Store(true)
-	st.c.eng.SendHeaders(st.s, h2.Pseudo{Status: http.StatusOK}, appendFields(nil, h, nil), false)
+	st.c.sendHeaders(st, http.StatusOK, h, nil, false)
 	f.Flush()
 	return st, nil
 }

@@ -132,7 +132,6 @@ type ConnectRequest struct {
 // OpenConnect sends the request and returns at once; it does not look at ConnectProtocol (that is the caller's
 // decision). The error says that the connection takes no stream (ErrNoSlot) or has ended.
 func (cc *ClientConn) OpenConnect(req ConnectRequest) (*Call, error) {
-	fields := appendFields(nil, req.Header, isHost)
 	p := h2.Pseudo{
 		Method: http.MethodConnect, Scheme: req.Scheme, Authority: req.Authority, Path: req.Path, Protocol: "websocket",
 	}
@@ -145,7 +144,9 @@ func (cc *ClientConn) OpenConnect(req ConnectRequest) (*Call, error) {
 		cc.f.Unlock()
 		return nil, ErrNoSlot
 	}
-	s, err := cc.eng.Open(time.Now(), p, fields, false)
+	cc.fields = appendFields(cc.fields[:0], req.Header, isHost)
+	s, err := cc.eng.Open(time.Now(), p, cc.fields, false)
+	clear(cc.fields)
 	if err != nil {
 		cc.f.Unlock()
 		return nil, errors.Join(ErrNoSlot, err)

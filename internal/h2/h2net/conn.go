@@ -44,7 +44,8 @@ type conn struct {
 	// awaitingEnd are the streams on which only what is queued has to be written.
 	awaitingEnd []*stream
 
-	pings map[[8]byte]chan<- time.Duration
+	pings  map[[8]byte]chan<- time.Duration
+	fields []h2.Field // used again for every field section that is sent
 
 	goAway   *ConnError // the peer's GOAWAY
 	failure  *ConnError // why the engine gave the connection up; the reading goroutine ends it
@@ -100,11 +101,13 @@ func (c *conn) take(dst []byte) []byte {
 	if c.mute {
 		return dst
 	}
-	limit := cap(dst) - frameSlack
+	limit := cap(dst) - largestFrame
+	if limit <= 0 {
+		limit = cap(dst)
+	}
 	dst = c.eng.AppendOutput(dst, limit)
-	if len(c.awaitingEnd) > 0 && !c.eng.HasOutput() {
+	if len(c.awaitingEnd) > 0 {
 		c.written()
-		dst = c.eng.AppendOutput(dst, limit)
 	}
 	if !c.reading.dispatching {
 		c.quietEvents()
@@ -114,26 +117,24 @@ func (c *conn) take(dst []byte) []byte {
 
 // written looks which of the streams that wait for it have nothing queued any more.
 func (c *conn) written() {
-	rest := c.awaitingEnd[:0]
-	for _, st := range c.awaitingEnd {
-		if st.s.Pending() > 0 {
-			rest = append(rest, st)
-			continue
-		}
+	waiting := c.awaitingEnd
+	c.awaitingEnd = c.awaitingEnd[:0]
+	for _, st := range waiting {
 		st.awaitsEnd = false
-		if st.resetAtEnd {
-			st.reset(noError)
-		}
-		st.settle()
+		st.endWhenWritten()
 	}
-	clear(c.awaitingEnd[len(rest):])
-	c.awaitingEnd = rest
+	clear(waiting[len(c.awaitingEnd):])
 }
 
-// awaitEnd has st settled when what is queued on it was written, and reset too if we want no more from the peer.
-func (st *stream) awaitEnd(reset bool) {
-	st.resetAtEnd = st.resetAtEnd || reset
-	if !st.awaitsEnd {
+// endWhenWritten settles st when what is queued on it was written, which is at once if nothing is.
+func (st *stream) endWhenWritten() {
+	switch {
+	case st.s.Pending() == 0:
+		if st.resetAtEnd {
+			st.reset(noError) // behind END_STREAM, which is in the output
+		}
+		st.settle()
+	case !st.awaitsEnd:
 		st.awaitsEnd = true
 		st.c.awaitingEnd = append(st.c.awaitingEnd, st)
 	}
@@ -282,6 +283,6 @@ const (
 	defaultWriteTimeout = 30 * time.Second
 	// closeLinger is how long the peer has to close its side after we closed ours.
 	closeLinger = time.Second
-	// frameSlack is room behind the last frame that AppendOutput starts within its limit.
-	frameSlack = 0
+	// largestFrame is by how much AppendOutput exceeds its limit in the worst case.
+	largestFrame = 16384 + 9
 )

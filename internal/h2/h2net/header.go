@@ -48,6 +48,13 @@ func appendFields(dst []h2.Field, h http.Header, skip func(name string) bool) []
 	return dst
 }
 
+// sendHeaders sends a response with what of h is not in skip. Called with the lock held.
+func (c *conn) sendHeaders(st *stream, status int, h http.Header, skip func(name string) bool, end bool) {
+	c.fields = appendFields(c.fields[:0], h, skip)
+	c.eng.SendHeaders(st.s, h2.Pseudo{Status: status}, c.fields, end)
+	clear(c.fields)
+}
+
 func appendField(dst []h2.Field, name string, values []string) []h2.Field {
 	lower := lowerName(name)
 	if connectionSpecific(lower) || !httpguts.ValidHeaderFieldName(lower) {

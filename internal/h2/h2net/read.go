@@ -105,7 +105,7 @@ func (c *conn) endBatch(gen uint32) bool {
 		c.wake()
 	}
 	r.inBatch = false
-	if !c.eng.HasOutput() && len(c.awaitingEnd) == 0 {
+	if !c.eng.HasOutput() {
 		c.f.EndLocked()
 		return true
 	}

@@ -169,7 +169,8 @@ func (ex *exchange) end() {
 			// "A server can send a complete response prior to the client sending an entire request ... When this is
 			// true, a server MAY request that the client abort transmission of a request without error by sending a
 			// RST_STREAM with an error code of NO_ERROR after sending a complete response." RFC 9113, Section 8.1.
-			st.awaitEnd(true)
+			st.resetAtEnd = true
+			st.endWhenWritten()
 		}
 	}
 	st.settle()

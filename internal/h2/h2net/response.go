@@ -175,8 +175,7 @@ func (w *response) sendHeaders(body []byte, end bool) {
 	if _, ok := h["Date"]; !ok {
 		h["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
 	}
-	fields := appendFields(nil, h, isTrailerPrefixed)
-	w.ex.st.c.eng.SendHeaders(w.ex.st.s, h2.Pseudo{Status: w.status}, fields, end)
+	w.ex.st.c.sendHeaders(w.ex.st, w.status, h, isTrailerPrefixed, end)
 }
 
 // finish sends what is left when the handler has returned.
@@ -237,6 +236,9 @@ func (w *response) trailerFields() []h2.Field {
 	return fields
 }
 
+// isFinal names what an interim response does not have.
+func isFinal(name string) bool { return name == "Content-Length" || isTrailerPrefixed(name) }
+
 func isTrailerPrefixed(name string) bool { return strings.HasPrefix(name, http.TrailerPrefix) }
 
 func (w *response) release() {
@@ -250,15 +252,12 @@ func (w *response) sendInterim(status int) {
 	st := w.ex.st
 	st.c.f.Lock()
 	if st.sendErr() == nil && !w.ex.accepted.Load() {
-		var fields []h2.Field
+		h := w.header
 		if status == http.StatusContinue {
 			w.ex.body.wantsContinue.Store(false)
-		} else {
-			fields = appendFields(nil, w.header, func(name string) bool {
-				return name == "Content-Length" || name == "Transfer-Encoding" || isTrailerPrefixed(name)
-			})
+			h = nil
 		}
-		st.c.eng.SendHeaders(st.s, h2.Pseudo{Status: status}, fields, false)
+		st.c.sendHeaders(st, status, h, isFinal, false)
 	}
 	st.c.f.Flush()
 }
@@ -268,7 +267,7 @@ func (w *response) sendContinue() {
 	st := w.ex.st
 	st.c.f.Lock()
 	if !w.sent && st.sendErr() == nil {
-		st.c.eng.SendHeaders(st.s, h2.Pseudo{Status: http.StatusContinue}, nil, false)
+		st.c.sendHeaders(st, http.StatusContinue, nil, nil, false)
 	}
 	st.c.f.Flush()
 }

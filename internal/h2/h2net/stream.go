@@ -311,14 +311,13 @@ func (st *stream) settle() {
 	if st.released || st.exchange != nil || st.request != nil || len(st.buf) > st.off || st.busy {
 		return
 	}
-	if !st.s.Closed() && st.c.err == nil {
-		return
-	}
 	if st.recv != nil && !st.told {
 		return
 	}
-	if st.c.err == nil && st.s.Pending() > 0 {
-		st.awaitEnd(false)
+	if st.c.err == nil && !st.s.Closed() {
+		if st.s.RecvClosed() && st.s.SendClosed() && st.s.Pending() > 0 {
+			st.endWhenWritten()
+		}
 		return
 	}
 	st.released = true
