@@ -103,7 +103,7 @@ func openStream(w http.ResponseWriter, r *http.Request, h http.Header, a transpo
 }
 
 func (o *AcceptOptions) support() handshake.Support {
-	return handshake.Support{Subprotocols: o.Subprotocols, Deflate: o.CompressionMode.params()}
+	return handshake.Support{Subprotocols: o.Subprotocols, Deflate: o.CompressionMode.support()}
 }
 
 func (o *AcceptOptions) connOptions(d *deflate.Params) *connOptions {
@@ -120,12 +120,10 @@ func keepaliveOf(set time.Duration) time.Duration {
 	return max(set, 0)
 }
 
-// params are the parameters of permessage-deflate that m stands for, nil for none.
-func (m CompressionMode) params() *deflate.Params {
+// support is what a server agrees to for m, nil for nothing.
+func (m CompressionMode) support() *deflate.Params {
 	switch m {
 	case CompressionContextTakeover:
-		// Choice: 4 KiB of window for each direction. 32 KiB (15 bits) compress JSON a few per cent better and cost
-		// eight times the memory for as long as the connection lives.
 		return &deflate.Params{ServerMaxWindowBits: takeoverBits, ClientMaxWindowBits: takeoverBits}
 	case CompressionNoContextTakeover:
 		return &deflate.Params{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: 15, ClientMaxWindowBits: 15}
@@ -133,6 +131,19 @@ func (m CompressionMode) params() *deflate.Params {
 	return nil
 }
 
+// offer is what a client offers for m, nil for nothing.
+func (m CompressionMode) offer() *deflate.Params {
+	p := m.support()
+	if m == CompressionContextTakeover {
+		// Choice: a server that knows nothing of server_max_window_bits would have to decline. Our own window is ours to
+		// limit.
+		p.ServerMaxWindowBits = 15
+	}
+	return p
+}
+
+// takeoverBits is the window for each direction, 4 KiB. 32 KiB (15 bits) compress JSON a few per cent better and cost eight
+// times the memory for as long as the connection lives.
 const takeoverBits = 12
 
 func isSecure(r *http.Request) bool { return r.TLS != nil }

@@ -52,7 +52,6 @@ type Conn struct {
 	closeSent     bool
 	closeReceived bool
 	finished      bool
-	done          chan struct{} // made on demand, closed when err is set and the stream was given up
 	readCancel    cancelHook
 	writeCancel   cancelHook
 	pings         map[string]chan struct{}
@@ -123,19 +122,6 @@ func ctxErr(ctx context.Context, err error) error {
 	return nil
 }
 
-// doneChan returns the channel that is closed when the Conn is over.
-func (c *Conn) doneChan() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.done == nil {
-		c.done = make(chan struct{})
-		if c.finished {
-			close(c.done)
-		}
-	}
-	return c.done
-}
-
 // terminate sets the error that everything returns from now on, and gives the stream up: gracefully after both Close
 // frames (linger > 0), else at once. Only the first call counts; it reports whether it was that.
 func (c *Conn) terminate(err error, linger time.Duration) bool {
@@ -149,9 +135,6 @@ func (c *Conn) terminate(err error, linger time.Duration) bool {
 		c.err = err
 	}
 	c.sendEnded.Store(true)
-	if c.done != nil {
-		close(c.done)
-	}
 	if c.keepalive != nil {
 		c.keepalive.Stop()
 	}

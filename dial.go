@@ -51,11 +51,11 @@ func (d *Dialer) newRace(rawURL string, opts *DialOptions) (*race, error) {
 	host := u.Host
 	if opts.Host != "" {
 		if !httpguts.ValidHostHeader(opts.Host) {
-			return nil, fmt.Errorf("Host %q is not valid", opts.Host)
+			return nil, fmt.Errorf("host %q is not valid", opts.Host)
 		}
 		host = opts.Host
 	}
-	offer := handshake.Offer{Subprotocols: opts.Subprotocols, Deflate: opts.CompressionMode.params()}
+	offer := handshake.Offer{Subprotocols: opts.Subprotocols, Deflate: opts.CompressionMode.offer()}
 	header, err := requestHeader(opts.HTTPHeader, offer)
 	if err != nil {
 		return nil, err

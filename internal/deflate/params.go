@@ -133,9 +133,11 @@ func (o Offer) Accept(s Params) (Response, error) {
 	// "If a received extension negotiation offer doesn't have the "client_max_window_bits" extension parameter, the
 	// corresponding extension negotiation response to the offer MUST NOT include the "client_max_window_bits" extension
 	// parameter." RFC 7692, Section 7.1.2.2. Then the client cannot be held to a limit.
+	//
+	// Choice: what the limit is for, memory, is reached by client_no_context_takeover, which a server may ask for
+	// unoffered (Section 7.1.1.2): with it no window is kept between messages.
 	case o.ClientMaxWindowBits == 0 && limit < maxWindowBits:
-		return Response{}, &ParamError{"window-bits-not-offered", "RFC 7692, Section 7.1.2.2",
-			fmt.Sprintf("client does not offer %s, this server accepts %d at most", clientMaxWindowBits, limit)}
+		r.ClientNoContextTakeover = true
 	}
 	return r, nil
 }

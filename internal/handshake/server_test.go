@@ -193,7 +193,7 @@ func TestRFC7692Section5_Agree(t *testing.T) {
 		{`Section 7: "A server MUST decline": "an extension parameter not defined for use in an offer"`, []string{"permessage-deflate; foo=bar"}, any, "", ""},
 		{`Section 7: "an extension parameter with an invalid value"`, []string{"permessage-deflate; client_max_window_bits=99"}, any, "", ""},
 		{`Section 7: "multiple extension parameters with the same name"`, []string{"permessage-deflate; client_no_context_takeover; client_no_context_takeover"}, any, "", ""},
-		{`Section 7: "The server doesn't support the offered configuration."`, []string{"permessage-deflate"}, &deflate.Params{ClientMaxWindowBits: 10}, "", ""},
+		{`Section 7.1.1.2: "A server MAY include the "client_no_context_takeover" extension parameter" unoffered`, []string{"permessage-deflate"}, &deflate.Params{ClientMaxWindowBits: 10}, "permessage-deflate; client_no_context_takeover", ""},
 		{"quoted values", []string{`permessage-deflate; server_max_window_bits="1\0"`}, any, "permessage-deflate; server_max_window_bits=10", ""},
 		{"names are case-sensitive", []string{"Permessage-Deflate"}, any, "", ""},
 		{"malformed, even if nobody wants it", []string{"permessage-deflate;;"}, nil, "", "malformed-extensions"},
