@@ -140,7 +140,7 @@ func busyDriver(c *Conn, ev *Event, rnd *rand.Rand) {
 		c.AutoConsume(s, rnd.IntN(2) == 0)
 	default:
 		c.SendHeaders(s, Pseudo{Status: 200}, nil, false)
-		c.SendData(s, ev.Data, make([]byte, rnd.IntN(100000)), rnd.IntN(4) == 0)
+		c.SendData(s, ev.Data, make([]byte, rnd.IntN(1000)), rnd.IntN(4) == 0)
 	}
 	c.Consume(s, ev.Size)
 }
