@@ -27,4 +27,5 @@ type LiveConn struct {
 	ConnectProtocol  bool // the server's SETTINGS allow Extended CONNECT
 	Slots            int  // streams that can be opened on it now
 	Draining         bool // no new stream will be taken
+	Coalesced        bool // it was made for another origin (RFC 9113, Section 9.1.1)
 }

@@ -2,23 +2,36 @@ package negotiate
 
 import (
 	"fmt"
-	"strings"
-	"time"
+	"net/http"
+	"slices"
 )
 
-// A Class says what a failure means.
+// A Class says what a failure means, and so what a dial does next.
 type Class string
 
 const (
-	Transport   Class = "transport"
-	Killed      Class = "killed"
-	Version     Class = "version"
-	Refused     Class = "refused"
+	// Transport: the connection could not be made. It says nothing about WebSockets. Final.
+	Transport Class = "transport"
+	// Killed: the connection ended over an assumption. The dial falls back.
+	Killed Class = "killed"
+	// Version: the server does not do WebSockets over this version of HTTP. The dial falls back.
+	Version Class = "version"
+	// Refused: the server did nothing with the request. Once more on a new connection of the same version; then the dial
+	// falls back.
+	Refused Class = "refused"
+	// Misdirected: the server is not the right one. Once more on a connection of its own, if it was not one; else final.
 	Misdirected Class = "misdirected"
-	Ambiguous   Class = "ambiguous"
-	Early       Class = "early"
-	Silent      Class = "silent"
-	Handshake   Class = "handshake"
+	// Ambiguous: the answer may be the application's, or that of a server that does not do what it announced. As
+	// Misdirected; then the dial falls back once.
+	Ambiguous Class = "ambiguous"
+	// Early: the request came too early. Once more.
+	Early Class = "early"
+	// Silent: no answer. The dial falls back once, but for Policy.Once; from a connection that was there before, which may have
+	// died unnoticed, it goes to a new one of the same version first.
+	Silent Class = "silent"
+	// Handshake: a success that does not follow the rules of the handshake. Final.
+	Handshake Class = "handshake"
+	// Application: the application's answer. Final.
 	Application Class = "application"
 
 	// CallerLeft is the class of a dial whose context ended, and Disallowed of one for which the policy leaves no way. They
@@ -27,151 +40,207 @@ const (
 	Disallowed Class = "policy"
 )
 
-// A failure is what became of an attempt.
+// A failure is the outcome of an attempt that did not succeed, with what classify needs of the attempt.
 type failure struct {
-	class  Class
-	reason string
-	err    error
+	outcome Outcome
+	rung    Rung
+	sent    bool // the request has left
+	assumed bool // ... before the server had allowed it
 }
 
-// Error codes of HTTP/2. RFC 9113, Section 7.
+// classify returns the first class of the table that has a sign, and the sign in words.
+func classify(f failure) (Class, string) {
+	for _, row := range failures {
+		if sign := row.sign(f); sign != "" {
+			return row.class, sign
+		}
+	}
+	return Transport, "attempt failed"
+}
+
+var failures = []struct {
+	class Class
+	sign  func(failure) string
+}{
+	{Transport, signOfTransport},
+	{Killed, signOfKilling},
+	{Version, signOfVersion},
+	{Refused, signOfRefusal},
+	{Misdirected, statusSign(http.StatusMisdirectedRequest)},
+	{Ambiguous, signOfAmbiguity},
+	{Early, statusSign(http.StatusTooEarly)},
+	{Silent, signOfSilence},
+	{Handshake, signOfHandshake},
+	{Application, signOfApplication},
+}
+
+func signOfTransport(f failure) string {
+	if o, ok := f.outcome.(ConnectFailed); ok {
+		return fmt.Sprintf("connection could not be made (%s)", o.Step)
+	}
+	return ""
+}
+
+// signOfKilling: an orderly GOAWAY that does not count the stream is a refusal, every other end over an assumption is taken for its
+// consequence.
+func signOfKilling(f failure) string {
+	o, ok := f.outcome.(ConnLost)
+	if !ok || !f.assumed || o.GoAway && o.Unprocessed && o.Code == codeNoError {
+		return ""
+	}
+	return "server ended the connection over an assumed CONNECT" + endWords(o)
+}
+
+func signOfVersion(f failure) string {
+	if f.rung == Upgrade {
+		return "" // there is no older version to go to
+	}
+	switch o := f.outcome.(type) {
+	case SettingsReceived:
+		if !o.ConnectProtocol {
+			return noConnectProtocol
+		}
+	case StreamReset:
+		switch {
+		case o.Local:
+		case o.Code == codeProtocolError:
+			return "server reset the stream with PROTOCOL_ERROR"
+		case o.Code == codeHTTP11Required, o.Code == codeVersionFallback:
+			return fmt.Sprintf("server asks for another version of HTTP (error code %#x)", o.Code)
+		}
+	case ConnLost:
+		switch {
+		case o.Code == codeHTTP11Required, o.Code == codeVersionFallback:
+			return fmt.Sprintf("server asks for another version of HTTP (error code %#x)", o.Code)
+		case o.Local && !f.sent:
+			return "server does not speak HTTP/2 as it should" + endWords(o)
+		}
+	case Response:
+		return statusSign(http.StatusNotImplemented)(f)
+	}
+	return ""
+}
+
+func signOfRefusal(f failure) string {
+	switch o := f.outcome.(type) {
+	case NoSlot:
+		return "connection takes no more streams"
+	case SettingsReceived:
+		if o.Slots <= 0 {
+			return "server's SETTINGS allow no stream (MAX_CONCURRENT_STREAMS)"
+		}
+	case StreamReset:
+		if o.Unprocessed || o.Code == codeRefusedStream && !o.Local {
+			return fmt.Sprintf("server did not process the stream (error code %#x)", o.Code)
+		}
+	case ConnLost:
+		switch {
+		case f.rung == Upgrade:
+		case o.Unprocessed:
+			return "server ended the connection without having processed the stream" + endWords(o)
+		case !f.sent:
+			// Nothing was asked for yet, so nothing was processed.
+			return "connection was lost before the server's SETTINGS" + endWords(o)
+		}
+	}
+	return ""
+}
+
+// signOfAmbiguity: over HTTP/1.1 there is nothing to be in doubt about.
+func signOfAmbiguity(f failure) string {
+	if f.rung == Upgrade {
+		return ""
+	}
+	switch o := f.outcome.(type) {
+	case Response:
+		return statusSign(http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestTimeout,
+			http.StatusGone, http.StatusUpgradeRequired, http.StatusRequestHeaderFieldsTooLarge)(f)
+	case StreamReset:
+		if !o.Local {
+			return fmt.Sprintf("server reset the stream (error code %#x)", o.Code)
+		}
+	}
+	return ""
+}
+
+func signOfSilence(f failure) string {
+	switch o := f.outcome.(type) {
+	case Timer, Cancelled:
+		return "server did not answer in time"
+	case ConnLost:
+		return "connection was lost before the server's answer" + endWords(o)
+	}
+	return ""
+}
+
+func signOfHandshake(f failure) string {
+	switch o := f.outcome.(type) {
+	case Response:
+		switch {
+		case !succeeded(f.rung, o.Status):
+		case o.Ended:
+			return fmt.Sprintf("server ended the stream with its %d", o.Status)
+		case o.Invalid != nil:
+			return fmt.Sprintf("server's %d is no valid handshake: %v", o.Status, o.Invalid)
+		}
+	case StreamReset:
+		return fmt.Sprintf("server's answer was malformed (error code %#x)", o.Code)
+	}
+	return ""
+}
+
+func signOfApplication(f failure) string {
+	if o, ok := f.outcome.(Response); ok {
+		return statusWords(o.Status)
+	}
+	return ""
+}
+
+// statusSign is the sign that a response has one of statuses.
+func statusSign(statuses ...int) func(failure) string {
+	return func(f failure) string {
+		if o, ok := f.outcome.(Response); ok && slices.Contains(statuses, o.Status) {
+			return statusWords(o.Status)
+		}
+		return ""
+	}
+}
+
+func statusWords(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return fmt.Sprintf("server answered %d %s", status, text)
+	}
+	return fmt.Sprintf("server answered %d", status)
+}
+
+func endWords(o ConnLost) string {
+	switch {
+	case o.GoAway && o.Local:
+		return fmt.Sprintf(" (our GOAWAY with error code %#x)", o.Code)
+	case o.GoAway:
+		return fmt.Sprintf(" (GOAWAY with error code %#x)", o.Code)
+	case o.CloseNotify:
+		return " (close_notify)"
+	}
+	return ""
+}
+
+// succeeded reports whether status opens a WebSocket on rung: 101 over HTTP/1.1 (RFC 6455, Section 4.1), any 2xx where it answers a
+// CONNECT (RFC 8441, Section 5).
+func succeeded(r Rung, status int) bool {
+	if r == Upgrade {
+		return status == http.StatusSwitchingProtocols
+	}
+	return status/100 == 2
+}
+
+// Error codes. RFC 9113, Section 7; RFC 9114, Section 8.1. The two registries do not overlap.
 const (
-	protocolError  = 0x1
-	refusedStream  = 0x7
-	http11Required = 0xd
+	codeNoError         = 0x0
+	codeProtocolError   = 0x1
+	codeRefusedStream   = 0x7
+	codeHTTP11Required  = 0xd
+	codeVersionFallback = 0x110
 )
 
-// failed ends a and decides what follows from the class of its failure.
-func (m *Machine) failed(a *attempt, now time.Time, f failure) []Order {
-	a.over = true
-	a.Verdict, a.Reason = string(f.class), f.reason
-	retry := false
-	switch f.class {
-	case Transport:
-		// A live connection may have died unnoticed: that says nothing about the server.
-		retry = a.reused && !m.policy.Once
-		m.fresh = true
-	case Refused:
-		if a.reused {
-			return append(m.giveUp(a, f), m.lookAgain()...)
-		}
-		retry = !m.retried
-		m.retried, m.fresh = true, true
-	}
-	switch {
-	case retry:
-		return append(m.giveUp(a, f), m.ladder(now)...)
-	case m.fallsBack(a, f.class):
-		m.fellBack = true
-		return append(m.giveUp(a, f), m.ladder(now)...)
-	}
-	if a.Rung != Upgrade && f.class == Version && a.strategy != nil {
-		f.reason += "; the policy allows no other rung"
-	}
-	return m.fail(a, f)
-}
-
-// fallsBack reports whether class leads from a to an Upgrade on a connection of its own.
-func (m *Machine) fallsBack(a *attempt, class Class) bool {
-	if m.fellBack || a.Rung == Upgrade || !m.policy.allows(Upgrade) || m.facts.PriorKnowledge && !m.facts.Secure {
-		return false
-	}
-	switch class {
-	case Version, Refused:
-		return true // the application has not seen the handshake
-	case Killed, Ambiguous, Silent:
-		return !m.policy.Once // it may have
-	}
-	return false
-}
-
-// lookAgain asks for the facts as they are now.
-func (m *Machine) lookAgain() []Order {
-	m.current = nil
-	return []Order{AwaitProbe{}}
-}
-
-// giveUp says what becomes of a's connection and stream.
-func (m *Machine) giveUp(a *attempt, f failure) []Order {
-	switch {
-	case a.pooled && f.class == Version && !a.reused:
-		return []Order{Keep{Attempt: a.ID}}
-	case a.pooled && f.class == Refused && !a.reused:
-		return []Order{Discard{Attempt: a.ID, How: Drain}}
-	case a.pooled && f.class != Transport && f.class != Killed:
-		return []Order{Discard{Attempt: a.ID, How: CancelStream}}
-	default:
-		return []Order{Discard{Attempt: a.ID, How: CloseConn}}
-	}
-}
-
-// classifyResponse judges a response to an Extended CONNECT that opened no WebSocket.
-func classifyResponse(o Response) failure {
-	answered := fmt.Sprintf("server answered %d to the Extended CONNECT", o.Status)
-	switch o.Status {
-	case 501:
-		return failure{Version, answered, nil}
-	case 421:
-		return failure{Misdirected, answered, nil}
-	case 425:
-		return failure{Early, answered, nil}
-	case 400, 404, 405, 408, 410, 426, 431:
-		return failure{Ambiguous, answered + " although its SETTINGS announced support", nil}
-	}
-	switch {
-	case o.Invalid != nil:
-		return failure{Handshake, o.Invalid.Error(), o.Invalid}
-	case o.Status/100 == 2:
-		return failure{Handshake, answered + " and ended the stream at once", nil}
-	}
-	return failure{Application, answered, nil}
-}
-
-// classifyReset judges a stream that was reset before the response.
-func classifyReset(o StreamReset) failure {
-	reason := "stream was reset before the response" + because(o.Err)
-	switch {
-	case o.Local:
-		return failure{Handshake, reason, o.Err}
-	case o.Unprocessed || o.Code == refusedStream:
-		return failure{Refused, reason, o.Err}
-	case o.Code == protocolError || o.Code == http11Required:
-		return failure{Version, reason, o.Err}
-	}
-	return failure{Application, reason, o.Err}
-}
-
-// classifyLoss judges a connection that ended before the response.
-func classifyLoss(o ConnLost) failure {
-	reason := "connection ended before the response" + because(o.Err)
-	switch {
-	case o.Unprocessed || o.GoAway && o.Code == 0:
-		return failure{Refused, reason, o.Err}
-	case o.GoAway && o.Code == http11Required:
-		return failure{Version, reason, o.Err}
-	}
-	return failure{Transport, reason, o.Err}
-}
-
-// reason says what failed in words.
-func (o ConnectFailed) reason() string {
-	s := fmt.Sprintf("no connection (%s)", o.Step)
-	return s + because(o.Err)
-}
-
-// notAllowed says which side lacks what when the server chose a protocol that the policy has no rung for.
-func notAllowed(a *attempt, p Policy) string {
-	chose := fmt.Sprintf("server chose %q by ALPN", a.ALPN)
-	if a.ALPN == "" {
-		chose = "server chose nothing by ALPN, which means http/1.1"
-	}
-	return fmt.Sprintf("%s (offered: %s); policy allows only %s", chose, strings.Join(a.alpn, ", "), rungList(p))
-}
-
-func rungList(p Policy) string {
-	var names []string
-	for _, r := range p.Rungs {
-		names = append(names, r.String())
-	}
-	return strings.Join(names, ", ")
-}
+const noConnectProtocol = "server's SETTINGS do not have ENABLE_CONNECT_PROTOCOL = 1 (RFC 8441, Section 3)"

@@ -167,15 +167,12 @@ func (m *Machine) choose(now time.Time) {
 		if m.knownWithout() {
 			// What the server said on that connection holds for the next one, too.
 			if !m.fallBack(now) {
-				m.fail(0, Version, "server's SETTINGS do not have ENABLE_CONNECT_PROTOCOL = 1 (RFC 8441, Section 3)"+withoutUpgrade, nil)
+				m.fail(0, Version, noConnectProtocol+withoutUpgrade, nil)
 			}
 			return
 		}
 		if m.worthAwaiting() {
-			m.awaits++
-			m.awaiting = true
-			m.order(AwaitProbe{})
-			m.setTimer(now)
+			m.awaitProbe(now)
 			return
 		}
 	}
@@ -240,6 +237,13 @@ func (m *Machine) knownWithout() bool {
 // WebSockets. If the origin turns out to have no HTTP/2, those who waited must not wait for one another.
 func (m *Machine) worthAwaiting() bool {
 	return m.facts.Probing > 0 && !m.renewed && (m.awaits == 0 || m.knownGood() && m.awaits < maxAwaits)
+}
+
+func (m *Machine) awaitProbe(now time.Time) {
+	m.awaits++
+	m.awaiting = true
+	m.order(AwaitProbe{})
+	m.setTimer(now)
 }
 
 // fallBack goes over to HTTP/1.1 and reports whether that is possible.

@@ -21,7 +21,7 @@ type UseLive struct {
 }
 
 // AwaitProbe: wait until one of the probes under way that Facts.Probing counted is over (connected and its SETTINGS there, or
-// not HTTP/2, or failed). Answer: ProbeDone, with the facts as they are then.
+// not HTTP/2, or failed); not at all if there is none. Answer: ProbeDone, with the facts as they are then.
 type AwaitProbe struct{}
 
 // Connect: make a connection (resolve, proxy, TCP, TLS) for attempt.
@@ -48,11 +48,12 @@ type SendConnect struct{ Attempt int }
 // Answers: Response, ConnLost.
 type SendUpgrade struct{ Attempt int }
 
-// Keep: put attempt's HTTP/2 connection into the pool; other dials may see it in Facts.Live from now on. If the pool
-// has had it since SETTINGS arrived, there is nothing to do.
+// Keep: this dial has no use for attempt's HTTP/2 connection, but others may have: leave it in the pool, where connections are
+// from the time their SETTINGS have arrived. What the server said about WebSockets spares later dials the question.
 type Keep struct{ Attempt int }
 
-// Discard: give up attempt as far as How says. No outcome of attempt is reported after it.
+// Discard: give up attempt as far as How says. No outcome of attempt is reported after it. What is not discarded before
+// Succeed or Fail, other than their attempt, is given up then; connections in the pool stay there.
 type Discard struct {
 	Attempt int
 	How     How

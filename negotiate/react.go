@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,7 +17,7 @@ func (m *Machine) recvConnected(now time.Time, o Connected) {
 	a.ALPN = o.ALPN
 	m.roundTrips += connectCost(o, a.tls)
 	for _, r := range m.rungs() {
-		if strategies[r].speaks(o.ALPN) && (o.ALPN == "" || contains(a.offer, o.ALPN)) {
+		if strategies[r].speaks(o.ALPN) && (o.ALPN == "" || slices.Contains(a.offer, o.ALPN)) {
 			a.Rung = r
 			strategies[r].connected(m, now, a)
 			return
@@ -51,23 +52,19 @@ func (m *Machine) recvResponse(now time.Time, o Response) {
 	m.failed(now, a, o)
 }
 
-// recvNoSlot: nothing was sent, so this is no failure but better knowledge of the facts.
+// recvNoSlot: nothing was sent, so this is no failure but a reason to look at the facts again.
 func (m *Machine) recvNoSlot(now time.Time, o NoSlot) {
 	a := m.attempt(o.Attempt)
 	if a == nil || a.state != sent || a.Rung == Upgrade {
 		return
 	}
-	if !a.live || len(m.attempts) == maxAttempts {
+	if !a.live || m.awaits >= maxAwaits || len(m.attempts) == maxAttempts {
 		m.failed(now, a, o)
 		return
 	}
-	a.end(string(Refused), "connection takes no more streams")
-	for i := range m.facts.Live {
-		if m.facts.Live[i].ID == a.Conn {
-			m.facts.Live[i].Slots = 0
-		}
-	}
-	m.choose(now)
+	_, reason := classify(failure{outcome: o, rung: a.Rung})
+	a.end(string(Refused), reason)
+	m.awaitProbe(now)
 }
 
 // recvEnd: an attempt that is in state s has ended without a response.
@@ -95,8 +92,11 @@ func (m *Machine) recvTimer(now time.Time, o Timer) {
 	if a == nil || a.state == connecting {
 		return
 	}
-	// What does not answer gets no more streams either.
-	m.order(Discard{Attempt: a.ID, How: Drain})
+	how := Drain // what does not answer gets no more streams either
+	if a.state == waiting {
+		how = CloseConn
+	}
+	m.order(Discard{Attempt: a.ID, How: how})
 	m.failed(now, a, o)
 }
 
@@ -137,9 +137,9 @@ func (m *Machine) failed(now time.Time, a *attempt, o Outcome) {
 	case Ambiguous:
 		goesOn = a.coalesced && m.renew(now) || m.fallBack(now)
 	case Early:
-		goesOn = m.repeat(now, a)
+		goesOn = m.repeat(now)
 	case Silent:
-		goesOn = !m.policy.Once && a.Rung != Upgrade && (m.fallBack(now) || a.live && m.renew(now))
+		goesOn = !m.policy.Once && a.Rung != Upgrade && (a.live && m.renew(now) || m.fallBack(now))
 	}
 	if goesOn {
 		return
@@ -153,21 +153,15 @@ func (m *Machine) failed(now time.Time, a *attempt, o Outcome) {
 	m.fail(a.ID, class, reason, err)
 }
 
-// repeat sends the request of a once more: on the same connection where it can carry another stream.
+// repeat sends the request once more, on another connection or stream.
 //
-// "[...] the client [...] MUST NOT send the retry in early data" is kept: connections are past early data by then. RFC 8470, Section 5.2.
-func (m *Machine) repeat(now time.Time, a *attempt) bool {
+// "A user agent SHOULD retry automatically, but any retries MUST NOT be sent in early data." RFC 8470, Section 5.2.
+func (m *Machine) repeat(now time.Time) bool {
 	if m.repeated || len(m.attempts) == maxAttempts {
 		return false
 	}
 	m.repeated = true
-	if a.Rung == Upgrade {
-		m.connect(now)
-		return true
-	}
-	a.state, a.Verdict, a.Reason = sent, "", ""
-	m.order(SendConnect{Attempt: a.ID})
-	m.watch(now, a)
+	m.choose(now)
 	return true
 }
 

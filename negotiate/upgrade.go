@@ -1,33 +1,19 @@
 package negotiate
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
-// upgrade is RFC 6455 on HTTP/1.1: GET with Upgrade, 101.
+// upgrade is the rung of RFC 6455: a GET with Upgrade on a connection of its own.
 type upgrade struct{}
 
-func (upgrade) begin(_ *Machine, a *attempt, _ time.Time) []Order {
-	return []Order{SendUpgrade{Attempt: a.ID}}
+func (upgrade) tokens() []string { return []string{"http/1.1"} }
+
+// speaks: a server that selects no protocol speaks HTTP/1.1. It may not know ALPN at all.
+func (upgrade) speaks(alpn string) bool { return alpn == "http/1.1" || alpn == "" }
+
+func (upgrade) connected(m *Machine, _ time.Time, a *attempt) {
+	a.state = sent
+	m.timer = time.Time{} // there is no other way to go
+	m.order(SendUpgrade{Attempt: a.ID})
 }
 
-func (upgrade) report(m *Machine, a *attempt, now time.Time, o Outcome) []Order {
-	switch o := o.(type) {
-	case Response:
-		m.trips++
-		switch {
-		case o.Status == 101 && o.Invalid == nil:
-			return m.succeed(a)
-		case o.Status == 101:
-			return m.failed(a, now, failure{Handshake, o.Invalid.Error(), o.Invalid})
-		default:
-			// "the client handles the response per HTTP procedures". RFC 6455, Section 4.1. What it says is final: there is
-			// no other way left.
-			return m.failed(a, now, failure{Application, fmt.Sprintf("server answered %d to the Upgrade", o.Status), nil})
-		}
-	case ConnLost:
-		return m.failed(a, now, failure{Transport, "connection ended before the response to the Upgrade" + because(o.Err), o.Err})
-	}
-	return nil
-}
+func (upgrade) settings(*Machine, time.Time, *attempt, SettingsReceived) {}
