@@ -113,6 +113,8 @@ func (c *Conn) startKeepalive() {
 	if c.opt.keepalive <= 0 || c.stream.Info().StreamID != 0 {
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.keepalive = time.AfterFunc(c.opt.keepalive, c.keepaliveTick)
 }
 

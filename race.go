@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/weftws/weft/internal/h1"
@@ -36,7 +35,6 @@ type race struct {
 	outcomes chan negotiate.Outcome // from the goroutines that do what takes time
 	attempts map[int]*attempt
 	timer    *time.Timer // SetTimer's; nil: none
-	mu       sync.Mutex  // guards the attempts' steps
 
 	// What Succeed or Fail left.
 	conn     *Conn
@@ -51,7 +49,7 @@ type attempt struct {
 	cancel context.CancelFunc
 	addr   string
 	alpn   string
-	steps  []Step // guarded by race.mu
+	steps  []Step
 
 	nc      net.Conn // until a protocol owns it
 	cc      *h2net.ClientConn
@@ -90,6 +88,11 @@ func (r *race) run(ctx context.Context) (*Conn, *http.Response, error) {
 			o = negotiate.Timer{}
 		case <-ctx.Done():
 			o = negotiate.Cancelled{Err: context.Cause(ctx)}
+		}
+		if s, ok := o.(stepDone); ok {
+			s.a.steps = append(s.a.steps, s.step)
+			r.event(s.a.id, s.step.Name, s.step.Detail)
+			continue
 		}
 		r.obey(r.decide(func() []negotiate.Order {
 			if o = r.note(o); o == nil {

@@ -101,13 +101,19 @@ func (r *race) connLost(a *attempt, err error) negotiate.ConnLost {
 	return o
 }
 
-// step records a step of a's that is over, and tells the caller.
+// A stepDone is a step that is over. It goes the way of the outcomes, so that the caller's Trace runs on the Dial's
+// goroutine and in order; the machine does not see it.
+type stepDone struct {
+	negotiate.Outcome
+	a    *attempt
+	step Step
+}
+
+// step records a step of a's that is over now.
 func (r *race) step(a *attempt, name string, began time.Time, detail string) {
-	now := time.Now()
-	r.mu.Lock()
-	a.steps = append(a.steps, Step{Name: name, Start: began.Sub(r.start), Duration: now.Sub(began), Detail: detail})
-	r.mu.Unlock()
-	r.event(a.id, name, detail)
+	r.tell(a, stepDone{a: a, step: Step{
+		Name: name, Start: began.Sub(r.start), Duration: time.Since(began), Detail: detail,
+	}})
 }
 
 func (r *race) event(attempt int, name, detail string) {
@@ -118,8 +124,6 @@ func (r *race) event(attempt int, name, detail string) {
 
 // account puts the machine's account and the executor's together.
 func (r *race) account() []Attempt {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var list []Attempt
 	for _, m := range r.machine.Attempts() {
 		t := Attempt{ID: m.ID, Rung: m.Rung, ALPN: m.ALPN, Verdict: m.Verdict, Reason: m.Reason}
