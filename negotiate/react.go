@@ -1,7 +1,6 @@
 package negotiate
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -102,7 +101,10 @@ func (m *Machine) recvTimer(now time.Time, o Timer) {
 
 func (m *Machine) recvCancelled(now time.Time, o Cancelled) {
 	class, reason := CallerLeft, "caller gave up"
-	if errors.Is(o.Err, context.DeadlineExceeded) {
+	if timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](o.Err); ok && timeout.Timeout() {
 		reason = "dial took too long"
 	}
 	id := 0

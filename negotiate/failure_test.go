@@ -1,0 +1,88 @@
+package negotiate
+
+import (
+	"errors"
+	"testing"
+)
+
+// Every row of the table, the ones that today's rungs cannot reach included.
+func TestClassify(t *testing.T) {
+	assumed := func(o Outcome) failure { return failure{outcome: o, rung: Assume, sent: true, assumed: true} }
+	sent := func(o Outcome) failure { return failure{outcome: o, rung: Settings, sent: true} }
+	unsent := func(o Outcome) failure { return failure{outcome: o, rung: Settings} }
+	h1 := func(o Outcome) failure { return failure{outcome: o, rung: Upgrade, sent: true} }
+	status := func(s int) Response { return Response{Status: s} }
+
+	for _, c := range []struct {
+		f    failure
+		want Class
+	}{
+		{unsent(ConnectFailed{Step: StepCertificate}), Transport},
+		{h1(ConnectFailed{Step: StepProxy}), Transport},
+
+		{assumed(ConnLost{GoAway: true, Code: codeProtocolError}), Killed},
+		{assumed(ConnLost{GoAway: true, Code: codeProtocolError, Unprocessed: true}), Killed},
+		{assumed(ConnLost{CloseNotify: true}), Killed},
+		{assumed(ConnLost{}), Killed},
+		{assumed(ConnLost{GoAway: true, Unprocessed: true}), Refused},
+
+		{assumed(SettingsReceived{Slots: 1}), Version},
+		{unsent(SettingsReceived{}), Version},
+		{assumed(StreamReset{Code: codeProtocolError}), Version},
+		{sent(StreamReset{Code: codeHTTP11Required}), Version},
+		{sent(StreamReset{Code: codeVersionFallback, Unprocessed: true}), Version},
+		{sent(ConnLost{GoAway: true, Code: codeHTTP11Required}), Version},
+		{unsent(ConnLost{GoAway: true, Local: true, Code: codeProtocolError}), Version},
+		{sent(status(501)), Version},
+		{h1(status(501)), Application},
+
+		{sent(StreamReset{Code: codeRefusedStream}), Refused},
+		{assumed(StreamReset{Code: 8, Unprocessed: true}), Refused},
+		{sent(ConnLost{GoAway: true, Unprocessed: true}), Refused},
+		{unsent(ConnLost{}), Refused},
+		{unsent(SettingsReceived{ConnectProtocol: true}), Refused},
+		{sent(NoSlot{}), Refused},
+
+		{sent(status(421)), Misdirected},
+		{h1(status(421)), Misdirected},
+
+		{sent(status(400)), Ambiguous},
+		{sent(status(404)), Ambiguous},
+		{sent(status(405)), Ambiguous},
+		{sent(status(408)), Ambiguous},
+		{sent(status(410)), Ambiguous},
+		{sent(status(426)), Ambiguous},
+		{sent(status(431)), Ambiguous},
+		{sent(StreamReset{Code: 2}), Ambiguous},
+		{h1(status(404)), Application},
+		{h1(status(426)), Application},
+
+		{sent(status(425)), Early},
+		{h1(status(425)), Early},
+
+		{sent(Timer{}), Silent},
+		{unsent(Timer{}), Silent},
+		{sent(ConnLost{}), Silent},
+		{sent(ConnLost{GoAway: true, Code: 2}), Silent},
+		{h1(ConnLost{}), Silent},
+
+		{sent(Response{Status: 200, Ended: true}), Handshake},
+		{sent(Response{Status: 200, Invalid: errors.New("x")}), Handshake},
+		{h1(Response{Status: 101, Invalid: errors.New("x")}), Handshake},
+		{sent(StreamReset{Code: codeProtocolError, Local: true}), Handshake},
+
+		{sent(status(401)), Application},
+		{sent(status(403)), Application},
+		{sent(status(407)), Application},
+		{sent(status(302)), Application},
+		{sent(status(429)), Application},
+		{sent(status(500)), Application},
+		{sent(status(503)), Application},
+		{h1(status(200)), Application},
+		{sent(status(101)), Application},
+	} {
+		if got, words := classify(c.f); got != c.want || words == "" {
+			t.Errorf("%T%+v on %s: class %s (%s), want %s", c.f.outcome, c.f.outcome, c.f.rung, got, words, c.want)
+		}
+	}
+}

@@ -1,0 +1,273 @@
+package negotiate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+)
+
+// TestTranscripts runs the dials in testdata. Commands:
+//
+//	policy [rungs=(upgrade,settings)] [spare=never] [strict] [once]
+//	facts [secure] [prior] [proxied] [probing=N] [deadline=30s] [live=(ID,without|connect,slots=N,draining,coalesced)]...
+//	start                    begins a dial and prints the orders
+//	outcomes                 one a line, as in parseOutcome; prints the orders of each
+//	advance 15s              lets time pass
+//	attempts                 prints the account
+//
+// Policy, facts and the time stay as they are set. Go on with -rewrite when a change is wanted.
+func TestTranscripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		d := dial{start: time.Unix(0, 0).UTC()}
+		d.now = d.start
+		datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
+			out, err := d.run(td)
+			if err != nil {
+				t.Fatalf("%s: %v", td.Pos, err)
+			}
+			return out
+		})
+	})
+}
+
+type dial struct {
+	policy     Policy
+	facts      Facts
+	deadline   time.Duration
+	start, now time.Time
+	m          *Machine
+}
+
+func (d *dial) run(td *datadriven.TestData) (string, error) {
+	switch td.Cmd {
+	case "policy":
+		return "", d.setPolicy(td.CmdArgs)
+	case "facts":
+		return "", d.setFacts(td.CmdArgs)
+	case "start":
+		if err := d.policy.Validate(); err != nil {
+			return fmt.Sprintf("policy is not valid: %v\n", err), nil
+		}
+		if d.facts.Deadline = (time.Time{}); d.deadline > 0 {
+			d.facts.Deadline = d.now.Add(d.deadline)
+		}
+		d.start = d.now
+		d.m = New(d.policy, d.facts)
+		return d.print(d.m.Start(d.now)), nil
+	case "outcomes":
+		var b strings.Builder
+		for line := range strings.Lines(td.Input) {
+			o, err := d.parseOutcome(line)
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(d.print(d.m.Report(d.now, o)))
+		}
+		return b.String(), nil
+	case "advance":
+		by, err := time.ParseDuration(td.CmdArgs[0].Key)
+		d.now = d.now.Add(by)
+		return "", err
+	case "attempts":
+		var b strings.Builder
+		for _, a := range d.m.Attempts() {
+			fmt.Fprintf(&b, "%d %s alpn=%q", a.ID, a.Rung, a.ALPN)
+			if a.Conn != 0 {
+				fmt.Fprintf(&b, " conn=%d", a.Conn)
+			}
+			fmt.Fprintf(&b, " verdict=%q %s\n", a.Verdict, a.Reason)
+		}
+		fmt.Fprintf(&b, "%d round trips\n", d.m.RoundTrips())
+		return b.String(), nil
+	}
+	return "", fmt.Errorf("there is no command %q", td.Cmd)
+}
+
+func (d *dial) print(orders []Order) string {
+	if len(orders) == 0 {
+		return "(wait)\n"
+	}
+	var b strings.Builder
+	for _, o := range orders {
+		switch o := o.(type) {
+		case SetTimer:
+			fmt.Fprintf(&b, "set-timer in %v\n", o.At.Sub(d.now))
+		case Fail:
+			fmt.Fprintln(&b, o)
+			if o.Err != nil {
+				fmt.Fprintf(&b, "  error: %v\n", o.Err)
+			}
+		default:
+			fmt.Fprintln(&b, o)
+		}
+	}
+	return b.String()
+}
+
+func (d *dial) setPolicy(args []datadriven.CmdArg) error {
+	d.policy = Policy{}
+	for _, a := range args {
+		switch a.Key {
+		case "rungs":
+			d.policy.Rungs = []Rung{}
+			for _, v := range a.Vals {
+				d.policy.Rungs = append(d.policy.Rungs, Rung(v))
+			}
+		case "spare":
+			s, err := ParseSpareMode(a.Vals[0])
+			if err != nil {
+				return err
+			}
+			d.policy.Spare = s
+		case "strict":
+			d.policy.Strict = true
+		case "once":
+			d.policy.Once = true
+		default:
+			return fmt.Errorf("policy has no %q", a.Key)
+		}
+	}
+	return nil
+}
+
+func (d *dial) setFacts(args []datadriven.CmdArg) (err error) {
+	d.facts, err = d.parseFacts(args)
+	return err
+}
+
+func (d *dial) parseFacts(args []datadriven.CmdArg) (f Facts, err error) {
+	f.Deadline = d.facts.Deadline
+	for _, a := range args {
+		switch a.Key {
+		case "secure":
+			f.Secure = true
+		case "prior":
+			f.PriorKnowledge = true
+		case "proxied":
+			f.Proxied = true
+		case "probing":
+			f.Probing, err = strconv.Atoi(a.Vals[0])
+		case "deadline":
+			d.deadline, err = time.ParseDuration(a.Vals[0])
+		case "live":
+			var c LiveConn
+			c, err = parseLive(a.Vals)
+			f.Live = append(f.Live, c)
+		default:
+			err = fmt.Errorf("facts have no %q", a.Key)
+		}
+		if err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+func parseLive(vals []string) (c LiveConn, err error) {
+	c = LiveConn{ALPN: "h2", SettingsReceived: true, Slots: 100}
+	for i, v := range vals {
+		k, n, _ := strings.Cut(v, "=")
+		switch {
+		case i == 0:
+			c.ID, err = strconv.ParseUint(v, 10, 64)
+		case k == "connect":
+			c.ConnectProtocol = true
+		case k == "without":
+		case k == "slots":
+			c.Slots, err = strconv.Atoi(n)
+		case k == "draining":
+			c.Draining = true
+		case k == "coalesced":
+			c.Coalesced = true
+		default:
+			err = fmt.Errorf("a live connection has no %q", v)
+		}
+		if err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+// parseOutcome reads "connected 1 alpn=h2", "settings 1 connect slots=5", "response 1 200 ended invalid" and so on.
+func (d *dial) parseOutcome(line string) (Outcome, error) {
+	cmd, args, err := datadriven.ParseLine(line)
+	if err != nil {
+		return nil, err
+	}
+	attempt := 0
+	if len(args) > 0 {
+		attempt, _ = strconv.Atoi(args[0].Key)
+	}
+	has := func(key string) bool {
+		for _, a := range args {
+			if a.Key == key {
+				return true
+			}
+		}
+		return false
+	}
+	value := func(key string) string {
+		for _, a := range args {
+			if a.Key == key && len(a.Vals) == 1 {
+				return a.Vals[0]
+			}
+		}
+		return ""
+	}
+	number := func(key string) int {
+		n, _ := strconv.ParseInt(value(key), 0, 32)
+		return int(n)
+	}
+	code := uint64(number("code"))
+	switch cmd {
+	case "connected":
+		return Connected{Attempt: attempt, ALPN: value("alpn"), RoundTrips: number("round-trips")}, nil
+	case "connect-failed":
+		return ConnectFailed{Attempt: attempt, Step: Step(args[1].Key), Err: errors.New("no luck")}, nil
+	case "settings":
+		o := SettingsReceived{Attempt: attempt, ConnectProtocol: has("connect"), Slots: 100}
+		if has("slots") {
+			o.Slots = number("slots")
+		}
+		return o, nil
+	case "response":
+		o := Response{Attempt: attempt, Ended: has("ended")}
+		if has("invalid") {
+			o.Invalid = errors.New("subprotocol was not offered")
+		}
+		o.Status, err = strconv.Atoi(args[1].Key)
+		return o, err
+	case "no-slot":
+		return NoSlot{Attempt: attempt}, nil
+	case "reset":
+		return StreamReset{Attempt: attempt, Code: code, Unprocessed: has("unprocessed"), Local: has("local")}, nil
+	case "lost":
+		o := ConnLost{
+			Attempt: attempt, GoAway: has("goaway"), Code: code, CloseNotify: has("close-notify"),
+			Unprocessed: has("unprocessed"), Local: has("local"),
+		}
+		if !o.GoAway {
+			o.Err = errors.New("EOF")
+		}
+		return o, nil
+	case "probe-done":
+		f, err := d.parseFacts(args)
+		return ProbeDone{Facts: f}, err
+	case "timer":
+		return Timer{}, nil
+	case "cancelled":
+		err := context.Canceled
+		if has("deadline") {
+			err = context.DeadlineExceeded
+		}
+		return Cancelled{Err: err}, nil
+	}
+	return nil, fmt.Errorf("there is no outcome %q", cmd)
+}
