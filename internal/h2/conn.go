@@ -91,7 +91,8 @@ func New(now time.Time, cfg Config) *Conn {
 		goAwayLast:       wire.MaxStreamID,
 		peerLast:         wire.MaxStreamID,
 	}
-	c.dec = hpack.NewDecoder(max(cfg.HeaderTableSize, wire.DefaultTableSize), c.recvField)
+	c.dec = hpack.NewDecoder(wire.DefaultTableSize, c.recvField)
+	c.dec.SetAllowedMaxDynamicTableSize(max(cfg.HeaderTableSize, wire.DefaultTableSize))
 	c.enc = hpack.NewEncoder(&c.encoded)
 	c.sendPreface()
 	return c

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/weftws/weft/internal/h2/wire"
+	"github.com/weftws/weft/internal/invariant"
 )
 
 // Consume says that n bytes of s's DATA are done with, and gives credit back.
@@ -15,6 +16,7 @@ func (c *Conn) Consume(s *Stream, n int) {
 	}
 	s.unconsumed -= int32(n)
 	c.buffered -= int64(n)
+	invariant.Check(c.buffered >= 0, "%d bytes are buffered", c.buffered)
 	c.creditStream(s, n)
 	c.creditConn(0)
 }

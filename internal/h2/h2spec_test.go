@@ -33,7 +33,7 @@ func TestH2Spec(t *testing.T) {
 	}()
 
 	port := strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
-	args := []string{"-h", "127.0.0.1", "-p", port, "-o", "3"}
+	args := []string{"-S", "-h", "127.0.0.1", "-p", port, "-o", "3"}
 	if v := os.Getenv("H2SPEC_CASES"); v != "" {
 		args = append([]string{v}, args...)
 	}

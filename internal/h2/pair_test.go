@@ -12,7 +12,7 @@ import (
 
 var (
 	pairSeed  = flag.Uint64("pair.seed", 0, "run TestPair with this seed alone")
-	pairCount = flag.Int("pair.count", 60, "how many seeds TestPair runs")
+	pairCount = flag.Int("pair.count", 20, "how many seeds TestPair runs")
 )
 
 // TestPair lets a client and a server talk at random: operations, sizes, delays of the network and the places where the
@@ -228,7 +228,9 @@ func (p *pair) send(e *pairEnd, u *pairStream) {
 	u.sent += len(body)
 }
 
-func pattern(sender string, id uint32, i int) byte { return byte(int(id)*7 + i*31 + i>>8 + int(sender[0])) }
+func pattern(sender string, id uint32, i int) byte {
+	return byte(int(id)*7 + i*31 + i>>8 + int(sender[0]))
+}
 
 func (p *pair) events(e *pairEnd) {
 	for ev := e.NextEvent(); ev != nil; ev = e.NextEvent() {

@@ -1,6 +1,9 @@
 package h2
 
-import "github.com/weftws/weft/internal/h2/wire"
+import (
+	"github.com/weftws/weft/internal/h2/wire"
+	"github.com/weftws/weft/internal/invariant"
+)
 
 // A readyQueue holds the streams that have DATA and a window of their own for it, in the order of their turns. They may
 // still wait for the connection's window. Every step costs the same, however many streams are open.
@@ -89,6 +92,7 @@ func (c *Conn) appendTurn(dst []byte, s *Stream) []byte {
 	end := drained && s.sendEnd && s.held == nil
 	dst = wire.AppendData(dst, s.ID, s.pending[s.pendingHead:s.pendingHead+n], end)
 	s.pendingHead += n
+	invariant.Check(n > 0, "stream %d has a turn and sends nothing", s.ID)
 	c.spend(s, n)
 	if s.full && s.Pending() <= c.cfg.MaxSendQueue/2 {
 		s.full = false

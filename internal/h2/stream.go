@@ -1,5 +1,7 @@
 package h2
 
+import "github.com/weftws/weft/internal/invariant"
+
 // A Stream is one request and its answer. The driver keeps what it needs of its own in User.
 //
 // The states of RFC 9113, Section 5.1, without the reserved ones (nothing is pushed), as two independent halves:
@@ -136,8 +138,8 @@ func (c *Conn) closeStream(s *Stream, how closedHow) {
 	if how != closedByEnd || s.released {
 		c.forgiveUnconsumed(s)
 	}
-	if c.cfg.Side == Server && s.released {
-		c.slotsUsed--
+	if s.released {
+		c.freeSlot()
 	}
 }
 
@@ -152,8 +154,14 @@ func (c *Conn) Release(s *Stream) {
 		return
 	}
 	c.forgiveUnconsumed(s)
+	c.freeSlot()
+}
+
+// freeSlot: a stream of the peer is closed and released.
+func (c *Conn) freeSlot() {
 	if c.cfg.Side == Server {
 		c.slotsUsed--
+		invariant.Check(c.slotsUsed >= len(c.streams), "%d slots for %d streams", c.slotsUsed, len(c.streams))
 	}
 }
 
