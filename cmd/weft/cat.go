@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/term"
+
+	"github.com/weftws/weft"
+	"github.com/weftws/weft/negotiate"
+)
+
+func newCatCommand() *cobra.Command {
+	var c cat
+	cmd := &cobra.Command{
+		Use:   "cat URL",
+		Short: "Connect standard input and output to a WebSocket",
+		Long: `cat opens a WebSocket, sends each line of standard input as a message, and prints each message that arrives on a line
+of standard output. A binary message is printed as its size and first bytes.
+
+On a terminal, Ctrl-D closes the WebSocket (1000). When standard input is a file or pipe, its end does not cut off the
+replies: the WebSocket is closed when no message has arrived for --linger, or, with -n, when enough have.
+
+With --json every line of output is an object:
+  {"event":"open","url":"wss://...","version":"HTTP/2.0","rung":"settings","round_trips":4,"conn":1,"stream":1,...}
+  {"type":"text","data":"..."}    {"type":"binary","data":"BASE64"}
+  {"event":"close","code":1000,"reason":""}    {"event":"error","error":"..."}
+
+Exit status 0: the WebSocket was closed normally (1000, or no code). Any other end is 1, with one line on standard error.`,
+		Example: `  weft cat wss://127.0.0.1:8443/echo --insecure
+  echo hello | weft cat wss://127.0.0.1:8443/echo -k
+  weft cat -k -n 3 'wss://127.0.0.1:8443/stream?rate=1' </dev/null
+  weft cat -k --trace --rungs upgrade wss://127.0.0.1:8443/echo
+  weft cat -H 'Authorization: Bearer abc' --subprotocol v2 --subprotocol v1 wss://example.com/`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("want one URL, got %d arguments", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.url = args[0]
+			c.stdin, c.stdout, c.stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+			c.lingerSet = cmd.Flags().Changed("linger")
+			return c.run(commandContext(cmd))
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVarP(&c.headers, "header", "H", nil, "`'NAME: VALUE'` to send with the handshake; may be repeated")
+	f.StringArrayVar(&c.subprotocols, "subprotocol", nil, "subprotocol `name` to offer; may be repeated, best first")
+	f.BoolVar(&c.deflate, "deflate", false, "offer permessage-deflate")
+	f.StringVar(&c.rungs, "rungs", "", "ways to allow, as `list`: upgrade, settings (default both)")
+	f.BoolVar(&c.h2c, "h2c", false, "for ws:// URLs: HTTP/2 with prior knowledge")
+	f.BoolVarP(&c.insecure, "insecure", "k", false, "accept any certificate")
+	f.BoolVarP(&c.binary, "binary", "b", false, "send lines as binary messages")
+	f.BoolVar(&c.raw, "raw", false, "print the bytes of messages as they are, with nothing between them")
+	f.BoolVar(&c.json, "json", false, "print JSON lines")
+	f.BoolVar(&c.trace, "trace", false, "print each step of the opening and its time on standard error")
+	f.IntVarP(&c.count, "count", "n", 0, "close after `N` messages have arrived; fewer are a failure")
+	f.DurationVar(&c.linger, "linger", time.Second, "after the end of a file or pipe, close when nothing arrived for `TIME`; -1s: never")
+	f.DurationVar(&c.timeout, "timeout", 0, "fail if not done after `TIME` (default: no limit; the opening may take 30s)")
+	return cmd
+}
+
+// cat is one run of the command.
+type cat struct {
+	url              string
+	headers          []string
+	subprotocols     []string
+	rungs            string
+	deflate, h2c     bool
+	insecure         bool
+	binary           bool
+	raw, json, trace bool
+	count            int
+	linger, timeout  time.Duration
+	lingerSet        bool
+	stdin            io.Reader
+	stdout, stderr   io.Writer
+}
+
+// maxCatMessage is the largest message that cat takes, in bytes after inflating.
+const maxCatMessage = 64 << 20
+
+func (c *cat) run(ctx context.Context) error {
+	dialer, opt, err := c.options()
+	if err != nil {
+		return err
+	}
+	defer dialer.Close()
+
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if c.timeout > 0 {
+		timer := time.AfterFunc(c.timeout, func() { cancel(fmt.Errorf("not done after %v (--timeout)", c.timeout)) })
+		defer timer.Stop()
+	}
+
+	out := &printer{w: c.stdout, json: c.json, raw: c.raw, terminal: isTerminal(c.stdout)}
+	if c.trace {
+		opt.Trace = newTracer(c, out).event
+	}
+	conn, _, err := dialer.Dial(ctx, c.url, opt)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = c.cut(ctx)
+		}
+		out.failure(err)
+		return err
+	}
+	conn.SetReadLimit(maxCatMessage)
+	c.opened(conn, out)
+	s := &catSession{cat: c, conn: conn, out: out}
+	err = s.run(ctx)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", c.url, trimmed{err})
+	}
+	s.report(err)
+	return err
+}
+
+// cut says why ctx ended the run.
+func (c *cat) cut(ctx context.Context) error {
+	if cause := context.Cause(ctx); cause != context.Canceled {
+		return fmt.Errorf("%s: %w", c.url, cause)
+	}
+	return errInterrupted
+}
+
+// options turns the flags into what Dial takes.
+func (c *cat) options() (*weft.Dialer, *weft.DialOptions, error) {
+	u, err := url.Parse(c.url)
+	if err != nil {
+		return nil, nil, usagef("%w", err)
+	}
+	if (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
+		return nil, nil, usagef("%q is no WebSocket URL; one looks like wss://host/path", c.url)
+	}
+	if c.h2c && u.Scheme == "wss" {
+		return nil, nil, usagef("--h2c is for ws:// URLs")
+	}
+	if c.count < 0 {
+		return nil, nil, usagef("-n %d: want 1 or more", c.count)
+	}
+	if c.raw && c.json {
+		return nil, nil, usagef("--raw and --json exclude each other")
+	}
+	opt := &weft.DialOptions{HTTPHeader: http.Header{}, Subprotocols: c.subprotocols}
+	for _, h := range c.headers {
+		name, value, ok := strings.Cut(h, ":")
+		value = strings.TrimSpace(value)
+		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return nil, nil, usagef("--header %q: want 'Name: value'", h)
+		}
+		if strings.EqualFold(name, "Host") {
+			opt.Host = value
+			continue
+		}
+		opt.HTTPHeader.Add(name, value)
+	}
+	for _, p := range c.subprotocols {
+		if !httpguts.ValidHeaderFieldName(p) { // both are tokens
+			return nil, nil, usagef("--subprotocol %q: a subprotocol is one word", p)
+		}
+	}
+	if c.deflate {
+		opt.CompressionMode = weft.CompressionContextTakeover
+	}
+	if c.rungs != "" {
+		policy := weft.Policy{}
+		if policy.Rungs, err = negotiate.ParseRungs(c.rungs); err == nil {
+			err = policy.Validate()
+		}
+		if err != nil {
+			return nil, nil, usagef("--rungs: %w", err)
+		}
+		opt.Policy = &policy
+	}
+	dialer := &weft.Dialer{PriorKnowledge: c.h2c}
+	if c.insecure {
+		dialer.TLSConfig = &tls.Config{InsecureSkipVerify: true}
+	}
+	return dialer, opt, nil
+}
+
+// opened says that the WebSocket is open, to whom it may concern.
+func (c *cat) opened(conn *weft.Conn, out *printer) {
+	tr := conn.Trace()
+	out.opened(c.url, conn.Subprotocol(), tr)
+	if c.trace && !c.json {
+		printSummary(c.stderr, conn.Subprotocol(), tr)
+	} else if isTerminal(c.stdin) && isTerminal(c.stderr) && !c.json {
+		fmt.Fprintf(c.stderr, "open: %s; Ctrl-D closes\n", carrier(tr))
+	}
+}
+
+func isTerminal(f any) bool {
+	file, ok := f.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// trimmed is an error without the library's prefix, for the middle of a line.
+type trimmed struct{ error }
+
+func (e trimmed) Error() string { return strings.TrimPrefix(e.error.Error(), "weft: ") }
+func (e trimmed) Unwrap() error { return e.error }

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weftws/weft"
+	"github.com/weftws/weft/internal/devcert"
+)
+
+func newUpCommand() *cobra.Command {
+	var u up
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Serve a WebSocket playground",
+		Long: `up serves a WebSocket playground on one TLS port, over HTTP/2 and HTTP/1.1:
+
+  /         a page that opens WebSockets and shows what carries them
+  /echo     sends every message back; subprotocol "echo"; permessage-deflate
+            ?api=blocking  uses Read and Write instead of callbacks
+  /chat     everybody reads what everybody writes, as "name: text"
+            ?name=NAME     instead of guest-1, guest-2, ...
+  /stream   messages from the server
+            ?rate=10&size=100   a second (1 to 10000), bytes each (1 to 1048576)
+
+With ?hello=1 a WebSocket's first message says what carries it, as JSON:
+  {"version":"HTTP/2.0","conn":3,"stream":5,"subprotocol":"","compression":""}
+
+Without --cert and --key the certificate is self-signed, for localhost, 127.0.0.1 and ::1, lives for 13 days in the
+user's cache folder and is renewed by itself. Every WebSocket that opens or closes is a line on standard error.
+Ctrl-C closes the WebSockets (1001) and waits up to 5 seconds for their peers; a second Ctrl-C does not wait.`,
+		Example: `  weft up
+  weft up --addr :443 --cert fullchain.pem --key privkey.pem
+  weft up --addr 127.0.0.1:0 --plain 127.0.0.1:0 --json
+  weft up --no-connect-protocol    # see clients fall back to HTTP/1.1`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			u.stdout, u.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return u.run(commandContext(cmd))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&u.addr, "addr", "127.0.0.1:8443", "`address` of the TLS port; port 0 picks a free one")
+	f.StringVar(&u.plain, "plain", "", "`address` of one more port without TLS: HTTP/1.1, and HTTP/2 with prior knowledge")
+	f.StringVar(&u.certFile, "cert", "", "certificate chain `file` (PEM)")
+	f.StringVar(&u.keyFile, "key", "", "private key `file` (PEM)")
+	f.BoolVar(&u.noConnect, "no-connect-protocol", false, "HTTP/2 without WebSockets (RFC 8441 off)")
+	f.BoolVar(&u.anyOrigin, "any-origin", false, "let pages from other origins open WebSockets")
+	f.BoolVar(&u.json, "json", false, `print one line when ready: {"tls":"127.0.0.1:8443","plain":"127.0.0.1:8080"}`)
+	f.BoolVarP(&u.quiet, "quiet", "q", false, "no line for each WebSocket")
+	return cmd
+}
+
+// shutdownTimeout bounds the wait for peers after the first signal.
+const shutdownTimeout = 5 * time.Second
+
+// up is one run of the command.
+type up struct {
+	addr, plain       string
+	certFile, keyFile string
+	noConnect         bool
+	anyOrigin         bool
+	json, quiet       bool
+	stdout, stderr    io.Writer
+}
+
+func (u *up) run(ctx context.Context) error {
+	if (u.certFile == "") != (u.keyFile == "") {
+		return usagef("--cert and --key go together")
+	}
+	tlsConfig, err := u.tlsConfig()
+	if err != nil {
+		return err
+	}
+	conns := newConnLog(u.logWriter())
+	srv := &weft.Server{
+		Handler:   newSite(conns, u.anyOrigin),
+		TLSConfig: tlsConfig,
+		Options:   weft.ServerOptions{DisableConnectProtocol: u.noConnect},
+		ErrorLog:  log.New(dropLines{u.logWriter(), "TLS handshake error"}, "", 0),
+	}
+	secure, err := listen("--addr", u.addr)
+	if err != nil {
+		return err
+	}
+	serving := make(chan error, 2)
+	go func() { serving <- srv.ServeTLS(secure, "", "") }()
+	var plain net.Listener
+	if u.plain != "" {
+		if plain, err = listen("--plain", u.plain); err != nil {
+			srv.Close()
+			return err
+		}
+		go func() { serving <- srv.Serve(plain) }()
+	}
+
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	u.announce(secure, plain)
+
+	select {
+	case err := <-serving:
+		srv.Close()
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	case <-signals:
+	}
+	return shutdown(srv, conns, signals)
+}
+
+// shutdown drains srv until shutdownTimeout or another signal.
+func shutdown(srv *weft.Server, conns *connLog, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- srv.Shutdown(ctx) }()
+	select {
+	case err := <-done:
+		if err != nil && !errors.Is(err, http.ErrServerClosed) {
+			srv.Close()
+			return fmt.Errorf("shutdown: %w", err)
+		}
+		conns.wait(ctx)
+		return nil
+	case <-signals:
+		srv.Close()
+		return errInterrupted
+	}
+}
+
+func (u *up) tlsConfig() (*tls.Config, error) {
+	if u.certFile != "" {
+		cert, err := tls.LoadX509KeyPair(u.certFile, u.keyFile)
+		if err != nil {
+			return nil, fmt.Errorf("certificate: %w", err)
+		}
+		return &tls.Config{Certificates: []tls.Certificate{cert}}, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err == nil {
+		dir = filepath.Join(dir, "weft")
+	} // else dir is "": in memory
+	source, err := devcert.NewSource(dir, time.Now)
+	if errors.Is(err, devcert.ErrNotSaved) {
+		fmt.Fprintf(u.stderr, "weft: %v\n", err)
+	} else if err != nil {
+		return nil, err
+	}
+	return &tls.Config{GetCertificate: source.Get}, nil
+}
+
+func (u *up) logWriter() io.Writer {
+	if u.quiet {
+		return io.Discard
+	}
+	return u.stderr
+}
+
+func listen(flag, addr string) (net.Listener, error) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, usagef("%s %q: want HOST:PORT, such as 127.0.0.1:8443", flag, addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return l, nil
+}
+
+// announce says that the ports are open: one JSON line, or a banner.
+func (u *up) announce(secure, plain net.Listener) {
+	ready := struct {
+		TLS   string `json:"tls"`
+		Plain string `json:"plain,omitempty"`
+	}{TLS: secure.Addr().String()}
+	if plain != nil {
+		ready.Plain = plain.Addr().String()
+	}
+	if u.json {
+		line, _ := json.Marshal(ready) // two strings: cannot fail
+		fmt.Fprintf(u.stdout, "%s\n", line)
+		return
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "weft is up.\n\n  page    https://%s/\n", ready.TLS)
+	for _, path := range []string{"echo", "chat", "stream"} {
+		fmt.Fprintf(&b, "  %-7s wss://%s/%s\n", path, ready.TLS, path)
+	}
+	insecure := ""
+	if u.certFile == "" {
+		insecure = " --insecure"
+	}
+	fmt.Fprintf(&b, "\nTry it:\n\n  weft cat wss://%s/echo%s\n", ready.TLS, insecure)
+	if plain != nil {
+		fmt.Fprintf(&b, "  weft cat ws://%s/echo          # without TLS, HTTP/1.1\n", ready.Plain)
+		fmt.Fprintf(&b, "  weft cat ws://%s/echo --h2c    # HTTP/2\n", ready.Plain)
+	}
+	if insecure != "" {
+		b.WriteString("\nThe certificate is self-signed: a browser asks once.")
+	}
+	b.WriteString("\nCtrl-C stops.\n\n")
+	io.WriteString(u.stdout, b.String())
+}
+
+// dropLines drops the writes that contain a phrase. A browser that does not trust the certificate yet ends many a
+// handshake; that is no news.
+type dropLines struct {
+	w      io.Writer
+	phrase string
+}
+
+func (d dropLines) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), d.phrase) {
+		return len(p), nil
+	}
+	return d.w.Write(p)
+}
