@@ -23,6 +23,7 @@ import (
 //	new server|client [ready] [Config's fields]   ready: SETTINGS are exchanged and acknowledged, nothing is shown
 //	recv [repeat=n [id=k]] [quiet]                the peer's frames; repeat: $id is k (1), k+2 ... in turn;
 //	                                              quiet: lines are counted by what they begin with
+//	... raw                                       after any command: the frames as bytes
 //	advance 10s                                   time passes; timeouts are obeyed on the way
 //	open [end]                                    Open, with the fields of the input
 //	headers stream=1 [end]                        SendHeaders, likewise
@@ -34,6 +35,8 @@ import (
 //	ping 0102030405060708                         Ping
 //	goaway NO_ERROR                               GoAway, the input as debug data
 //	state [stream=1]                              what the questions answer
+//
+// In the input, $get and $websocket stand for the pseudo-header fields of such requests.
 //
 // The output is first the events ("event Reset ..."), then the frames ("-> RST_STREAM ...").
 func TestTranscripts(t *testing.T) {
@@ -54,7 +57,7 @@ func TestTranscriptsShowEveryViolation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`(?m)^event .* violation=(\S+)`).FindAllStringSubmatch(string(text), -1) {
+		for _, m := range regexp.MustCompile(`event .* violation=(\S+)`).FindAllStringSubmatch(string(text), -1) {
 			shown[m[1]] = true
 		}
 	}
@@ -199,7 +202,7 @@ func (x *script) recv(t testing.TB, d *datadriven.TestData) {
 
 // feed has the peer say something.
 func (x *script) feed(t testing.TB, d *datadriven.TestData, frames string) {
-	b, err := x.parser.Append(nil, frames)
+	b, err := x.parser.Append(nil, strings.NewReplacer("$get", getLines, "$websocket", websocketLines).Replace(frames))
 	if err != nil {
 		d.Fatalf(t, "%v", err)
 	}
@@ -210,6 +213,11 @@ func (x *script) feed(t testing.TB, d *datadriven.TestData, frames string) {
 		x.in = x.in[n:]
 	}
 }
+
+const (
+	getLines       = ":method: GET\n  :scheme: https\n  :authority: example.com\n  :path: /"
+	websocketLines = ":method: CONNECT\n  :protocol: websocket\n  :scheme: https\n  :authority: example.com\n  :path: /chat"
+)
 
 func (x *script) advance(t testing.TB, d *datadriven.TestData) {
 	by, err := time.ParseDuration(d.CmdArgs[0].Key)
@@ -253,7 +261,13 @@ func (x *script) output(d *datadriven.TestData) string {
 	x.events()
 	var frames []byte
 	for x.conn.HasOutput() {
-		frames = x.printer.Append(frames, x.conn.AppendOutput(nil, 1<<16))
+		out := x.conn.AppendOutput(nil, 1<<16)
+		if d.HasArg("raw") {
+			frames = fmt.Appendf(frames, "RAW %x\n", out)
+			x.printer.Append(nil, out)
+			continue
+		}
+		frames = x.printer.Append(frames, out)
 	}
 	for line := range strings.Lines(string(frames)) {
 		if !strings.HasPrefix(line, " ") {
@@ -318,6 +332,7 @@ func (x *script) event(ev *Event) {
 			line += " first"
 		}
 	case EventHeaders, EventTrailers:
+		line += pseudoText(ev.Pseudo)
 		if ev.End {
 			line += " END_STREAM"
 		}
@@ -343,24 +358,29 @@ func (x *script) event(ev *Event) {
 	if ev.Kind == EventReset {
 		x.printf("  %s", ev.Detail)
 	}
-	x.fields(ev)
-}
-
-func (x *script) fields(ev *Event) {
-	p := ev.Pseudo
-	for _, f := range []Field{
-		{":method", p.Method}, {":protocol", p.Protocol}, {":scheme", p.Scheme}, {":authority", p.Authority}, {":path", p.Path},
-	} {
-		if f.Value != "" {
-			x.printf("  %s: %s", f.Name, f.Value)
-		}
-	}
-	if p.Status != 0 {
-		x.printf("  :status: %d", p.Status)
-	}
 	for _, f := range ev.Fields {
 		x.printf("  %s: %s", f.Name, f.Value)
 	}
+}
+
+// pseudoText makes " GET https://example.com/" or " 200".
+func pseudoText(p Pseudo) string {
+	var b strings.Builder
+	if p.Status != 0 {
+		fmt.Fprintf(&b, " %d", p.Status)
+	}
+	for _, s := range []string{p.Method, p.Protocol} {
+		if s != "" {
+			b.WriteString(" " + s)
+		}
+	}
+	switch {
+	case p.Scheme != "":
+		b.WriteString(" " + p.Scheme + "://" + p.Authority + p.Path)
+	case p.Authority != "":
+		b.WriteString(" " + p.Authority)
+	}
+	return b.String()
 }
 
 func (x *script) stream(t testing.TB, d *datadriven.TestData) *Stream {

@@ -254,28 +254,30 @@ func (a *args) number(key string, bits int, missing uint32) uint32 {
 	return uint32(v)
 }
 
-// bytes takes a text, as long as len says, or else hexadecimal digits.
+// bytes takes a text, or else hexadecimal digits, or else nothing, which stands for zeros; repeated up to len.
 func (a *args) bytes() []byte {
+	var text string
+	var err error
 	w, ok := a.take(func(w string) bool { return w[0] == '"' })
-	if !ok {
-		w = `"\x00"`
+	if ok {
+		var rest string
+		if text, rest, err = cutText(w); err != nil || rest != "" {
+			a.fail("not a text: %s", w)
+		}
+	} else {
+		text = string(a.hex())
 	}
 	n, hasLen := a.value("len")
-	if !ok && !hasLen {
-		return a.hex()
-	}
-	text, rest, err := cutText(w)
-	if err != nil || rest != "" {
-		a.fail("not a text: %s", w)
-		return nil
-	}
 	if !hasLen {
 		return []byte(text)
 	}
 	length, err := strconv.ParseUint(n, 10, 24)
-	if err != nil || length > 0 && text == "" || length < uint64(len(text)) && ok {
+	if err != nil || ok && length > 0 && text == "" || length < uint64(len(text)) {
 		a.fail("len=%s does not fit the text", n)
 		return nil
+	}
+	if text == "" {
+		text = "\x00"
 	}
 	return repeatTo(text, int(length))
 }

@@ -85,6 +85,7 @@ func TestTextShorthand(t *testing.T) {
 		{"DATA END_STREAM \"hello\" stream=1", "DATA stream=1 len=5 \"hello\" END_STREAM\n"},
 		{"DATA stream=1 len=3", "DATA stream=1 len=3 \"\\x00\\x00\\x00\"\n"},
 		{"DATA stream=1 6869", "DATA stream=1 len=2 \"hi\"\n"},
+		{"DATA stream=1 len=2 6869", "DATA stream=1 len=2 \"hi\"\n"},
 		{"DATA stream=1 len=5 \"ab\"", "DATA stream=1 len=5 \"ababa\"\n"},
 		{"DATA stream=1 \"ab\"*3", "DATA stream=1 len=6 \"ababab\"\n"},
 		{"PRIORITY stream=3 dep=0", "PRIORITY stream=3 dep=0 weight=16\n"},
