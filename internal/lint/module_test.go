@@ -83,9 +83,12 @@ var load = sync.OnceValues(func() (files []*file, err error) {
 		return err
 	})
 	runners := make(map[string]bool)
-	for _, f := range files {
-		f.runners = runners
-		f.findRunners()
+	for known := -1; known < len(runners); { // until one that calls another is found no more
+		known = len(runners)
+		for _, f := range files {
+			f.runners = runners
+			f.findRunners()
+		}
 	}
 	return files, err
 })
