@@ -33,7 +33,7 @@ var impure = map[string]string{
 var allowed = map[[2]string][]string{
 	// The header fields of a handshake are the http.Header of whoever answers it. http.Status... and http.Method... are constants.
 	{"internal/handshake", "net/http"}: {"Header", "Status*", "Method*", "CanonicalHeaderKey"},
-	{"negotiate", "net/http"}: {"Status*"},
+	{"negotiate", "net/http"}:          {"Status*"},
 	// Compressors are dear: one is shared by many connections. What is pooled carries no state from one message to the next.
 	{"internal/deflate", "sync"}: {"Pool"},
 }
