@@ -187,8 +187,19 @@ func (s *Stream) SetWriteDeadline(t time.Time) {
 	s.rc.SetWriteDeadline(t)
 }
 
-// Close implements transport.Stream. The stream itself ends when the handler returns.
+// Close implements transport.Stream, except that it blocks, for linger at most, until what TrySend took has been written: the
+// handler may return next, which ends the stream.
 func (s *Stream) Close(linger time.Duration) {
+	if linger > 0 {
+		timer := time.NewTimer(linger)
+		defer timer.Stop()
+		select {
+		case s.sending <- struct{}{}:
+			<-s.sending
+		case <-timer.C:
+		case <-s.over:
+		}
+	}
 	s.ended()
 	// A body that nobody reads is closed: the peer gets RST_STREAM(NO_ERROR) when the handler returns, if it has not ended.
 	go s.body.Close()
