@@ -87,6 +87,7 @@ func TestWholeChanges(t *testing.T) {
 			}
 		}
 		start := wire(peer, text("abc"))
+		again := bytes.Clone(start)
 		cut := len(start) - 1
 		part := len(wire(peer, text("abc").more(), cont("d").more()))
 
@@ -107,6 +108,11 @@ func TestWholeChanges(t *testing.T) {
 		want(end, fmt.Sprintf(`chunk text "" last true, %d of %d`, len(end), len(end)))
 		whole := wire(peer, text("abc"))
 		want(whole, fmt.Sprintf(`message text "abc" last false, %d of %d`, len(whole), len(whole)))
+
+		r.Whole = false
+		want(again[:cut], fmt.Sprintf(`chunk text "ab" last false, %d of %d`, cut, cut))
+		r.Whole = true // again too late
+		want(again[cut:], `chunk text "c" last true, 1 of 1`)
 		if r.Recv(nil); !r.Idle() || len(l.out) > 0 {
 			t.Errorf("idle %v, %d buffers", r.Idle(), len(l.out))
 		}
@@ -121,17 +127,17 @@ func TestEventKindNames(t *testing.T) {
 	}
 }
 
-// Chunks come as their bytes come.
+// Chunks come as their bytes come; only the last may be empty.
 func TestChunksAreNotHeldBack(t *testing.T) {
 	r := NewReceiver(Config{Side: frame.Client, Alloc: func(n int) []byte { t.Error("gathered"); return make([]byte, 0, n) }})
-	in := append(wire(frame.Server, text("Hel").more()), wire(frame.Server, cont("lo"))...)
+	in := wire(frame.Server, text("").more(), cont("Hel").more(), cont("").more(), cont("lo"), bin("").more(), cont(""))
 	var got []string
 	for i := range in {
 		if ev, _ := r.Recv(in[i : i+1]); ev.Kind != NeedMore {
 			got = append(got, fmt.Sprintf("%v %s %v", ev.Kind, ev.Payload, ev.Last))
 		}
 	}
-	wantEvents(t, got, "chunk H false", "chunk e false", "chunk l false", "chunk l false", "chunk o true")
+	wantEvents(t, got, "chunk H false", "chunk e false", "chunk l false", "chunk l false", "chunk o true", "chunk  true")
 }
 
 func TestIdle(t *testing.T) {
@@ -157,7 +163,7 @@ func TestReceiverClose(t *testing.T) {
 		l := ledger{t: t, out: map[*byte]bool{}}
 		r := NewReceiver(Config{Side: frame.Server, Deflate: takeover, Alloc: l.alloc, Free: l.free})
 		r.Whole = true
-		for piece := in[:n]; len(piece) > 0; {
+		for piece := bytes.Clone(in[:n]); len(piece) > 0; {
 			_, took := r.Recv(piece[:min(3, len(piece))])
 			piece = piece[took:]
 		}
