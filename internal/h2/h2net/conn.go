@@ -258,6 +258,7 @@ func (c *conn) lost(err *ConnError) {
 
 // finish is the last thing the reading goroutine does. Called without the lock.
 func (c *conn) finish(linger bool) {
+	c.role.hooks()
 	if linger {
 		// The GOAWAY must not be lost to the reset that closing with unread input causes.
 		overdue := time.AfterFunc(closeLinger, c.kill)
@@ -272,7 +273,6 @@ func (c *conn) finish(linger bool) {
 		}
 	}
 	c.nc.Close()
-	c.role.hooks()
 	close(c.done)
 }
 

@@ -158,4 +158,6 @@ func receiveAll(t *testing.T, s transport.Stream, n int) []byte {
 	return all
 }
 
-func wantConfig(cfg h2.Config) *Server { return &Server{Config: cfg, ErrorLog: log.New(os.Stderr, "", 0)} }
+func wantConfig(cfg h2.Config) *Server {
+	return &Server{Config: cfg, ErrorLog: log.New(os.Stderr, "", 0)}
+}

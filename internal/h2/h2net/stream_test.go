@@ -370,7 +370,7 @@ func TestCloseLinger(t *testing.T) {
 		if cc.State().Streams != 1 {
 			t.Error("the stream is gone before its linger")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if cc.State().Streams != 0 {
 			t.Errorf("the stream is there after %v", time.Since(start))
