@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -95,32 +96,39 @@ func TestSocketClose(t *testing.T) {
 }
 
 func BenchmarkCallbackEcho(b *testing.B) {
-	for _, inFlight := range []int{1, 16} {
-		b.Run(map[int]string{1: "one", 16: "sixteen"}[inFlight]+"-in-flight", func(b *testing.B) {
-			ours, peer := loopback(b)
-			defer peer.Close()
-			s := NewStream(ours, nil, Options{})
-			defer s.Abort()
-			const size = 131
-			s.Handle(func(p []byte, err error) {
-				for len(p) > 0 {
-					n := min(size, len(p))
-					s.Send(p[:n/2], p[n/2:n])
-					p = p[n:]
+	for _, secure := range []bool{false, true} {
+		for _, inFlight := range []int{1, 16} {
+			b.Run(fmt.Sprintf("secure=%v/in-flight=%d", secure, inFlight), func(b *testing.B) {
+				ours, peer := loopback(b)
+				if secure {
+					ours, peer = secured(b, ours, peer)
+				}
+				defer peer.Close()
+				s := NewStream(ours, nil, Options{})
+				defer s.Abort()
+				const size = 131
+				s.Handle(func(p []byte, err error) {
+					for len(p) > 0 {
+						n := min(size, len(p))
+						s.Send(p[:n/2], p[n/2:n])
+						p = p[n:]
+					}
+				})
+				out, in := make([]byte, size), make([]byte, size*inFlight)
+				b.ReportAllocs()
+				b.ResetTimer()
+				for range b.N / inFlight {
+					for range inFlight { // as a client does that knows nothing of batches
+						if _, err := peer.Write(out); err != nil {
+							b.Fatal(err)
+						}
+					}
+					if _, err := io.ReadFull(peer, in); err != nil {
+						b.Fatal(err)
+					}
 				}
 			})
-			out, in := make([]byte, size*inFlight), make([]byte, size*inFlight)
-			b.ReportAllocs()
-			b.ResetTimer()
-			for range b.N / inFlight {
-				if _, err := peer.Write(out); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := io.ReadFull(peer, in); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		}
 	}
 }
 

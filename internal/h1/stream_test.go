@@ -58,6 +58,12 @@ func dialPair(t *testing.T, n *simnet.Network, secure bool) (ours, peer net.Conn
 	if !secure {
 		return ours, peer
 	}
+	return secured(t, ours, peer)
+}
+
+// secured puts TLS on both ends.
+func secured(t testing.TB, ours, peer net.Conn) (net.Conn, net.Conn) {
+	t.Helper()
 	cert, roots := simnet.Certificate("origin.test")
 	server := tls.Server(peer, &tls.Config{Certificates: []tls.Certificate{cert}})
 	client := tls.Client(ours, &tls.Config{RootCAs: roots, ServerName: "origin.test"})
