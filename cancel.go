@@ -9,6 +9,7 @@ import (
 // A cancelHook ties a stream's deadline to a context. It stays tied between calls with the same context, so that a loop of
 // Reads with one context registers once. Guarded by Conn.mu.
 type cancelHook struct {
+	write bool        // it is the write deadline; set once
 	tied  atomic.Bool // ctx is set or fired is true
 	ctx   context.Context
 	stop  func() bool
@@ -16,8 +17,8 @@ type cancelHook struct {
 	gen   uint32
 }
 
-// tie makes ctx end what waits on the deadline that set sets.
-func (c *Conn) tie(h *cancelHook, ctx context.Context, set func(time.Time)) {
+// tie makes ctx end what waits on h's deadline.
+func (c *Conn) tie(h *cancelHook, ctx context.Context) {
 	if ctx.Done() == nil && !h.tied.Load() {
 		return
 	}
@@ -32,7 +33,7 @@ func (c *Conn) tie(h *cancelHook, ctx context.Context, set func(time.Time)) {
 	}
 	if h.fired {
 		h.fired = false
-		set(time.Time{})
+		c.setDeadline(h, time.Time{})
 	}
 	h.gen++
 	h.ctx = nil
@@ -48,9 +49,17 @@ func (c *Conn) tie(h *cancelHook, ctx context.Context, set func(time.Time)) {
 		defer c.mu.Unlock()
 		if h.gen == gen {
 			h.fired = true
-			set(longAgo)
+			c.setDeadline(h, longAgo)
 		}
 	})
+}
+
+func (c *Conn) setDeadline(h *cancelHook, t time.Time) {
+	if h.write {
+		c.stream.SetWriteDeadline(t)
+	} else {
+		c.stream.SetReadDeadline(t)
+	}
 }
 
 // drop unties the hook. Called with Conn.mu held.

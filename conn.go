@@ -98,6 +98,7 @@ func newConn(s transport.Stream, opt *connOptions, subprotocol string) *Conn {
 		stream: s, recv: proto.NewReceiver(cfg), send: proto.NewSender(cfg),
 		opt: opt, subprotocol: subprotocol,
 	}
+	c.writeCancel.write = true
 	c.readLimit.Store(opt.maxMessage)
 	c.startKeepalive()
 	return c

@@ -51,7 +51,7 @@ func (c *Conn) sendPing(ctx context.Context, payload []byte) error {
 	if c.sendEnded.Load() {
 		return c.closedFor("ping")
 	}
-	c.tie(&c.writeCancel, ctx, c.stream.SetWriteDeadline)
+	c.tie(&c.writeCancel, ctx)
 	_, err := c.stream.Send(c.controlFrame(frame.Ping, payload), nil)
 	if err != nil {
 		return c.sendFailed(ctx, err, true)

@@ -136,7 +136,7 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		if err := c.terminal(); err != nil {
 			return proto.Event{}, err
 		}
-		c.tie(&c.readCancel, ctx, c.stream.SetReadDeadline)
+		c.tie(&c.readCancel, ctx)
 		c.waiting.Store(true)
 		p, err := c.stream.Receive()
 		c.waiting.Store(false)

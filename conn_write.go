@@ -106,7 +106,7 @@ func (c *Conn) sendFrame(ctx context.Context, op frame.Opcode, p []byte, fin, co
 	}
 	head, n, body, scratch := c.send.Message(scratch, op, p, fin, compress, key)
 	c.head = head
-	c.tie(&c.writeCancel, ctx, c.stream.SetWriteDeadline)
+	c.tie(&c.writeCancel, ctx)
 	var sent int
 	var err error
 	for {
@@ -115,7 +115,7 @@ func (c *Conn) sendFrame(ctx context.Context, op frame.Opcode, p []byte, fin, co
 			break
 		}
 		// The deadline of an earlier context fired late: it is not this call's.
-		c.tie(&c.writeCancel, ctx, c.stream.SetWriteDeadline)
+		c.tie(&c.writeCancel, ctx)
 	}
 	if scratch != nil {
 		transport.PutBuffer(scratch)

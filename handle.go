@@ -46,7 +46,7 @@ func (c *Conn) Handle(h Handler) {
 		return // cannot be: the context has no end
 	}
 	c.reader, c.recv.Whole = nil, true
-	c.tie(&c.readCancel, context.Background(), c.stream.SetReadDeadline)
+	c.tie(&c.readCancel, context.Background())
 	// reading stays held: from here on the transport's one call at a time takes its place.
 	in := &inbox{c: c, h: h}
 	rest := c.rest
