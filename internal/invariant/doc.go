@@ -4,7 +4,8 @@ package invariant
 
 import "fmt"
 
-// Check panics when it is switched on and ok is false. A condition that is dear to evaluate stands behind Enabled.
+// Check panics when it is switched on and ok is false. A condition that is dear to evaluate stands behind Enabled. Where it
+// is switched on its arguments are allocated, so tests that count allocations skip.
 func Check(ok bool, format string, args ...any) {
 	if Enabled && !ok {
 		panic("invariant broken: " + fmt.Sprintf(format, args...))
