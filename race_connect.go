@@ -1,51 +1,48 @@
 package weft
 
 import (
-	"crypto/tls"
-	"net"
-	"time"
+	"errors"
 
+	"github.com/weftws/weft/internal/netdial"
 	"github.com/weftws/weft/negotiate"
 )
 
+// connect makes a connection.
 func (r *race) connect(o negotiate.Connect) {
 	a := r.attempt(o.Attempt)
 	a.addr, a.probing = r.key.addr, o.Probe
+	d := &netdial.Dialer{NetDial: r.d.NetDial, TLSConfig: r.d.TLSConfig}
+	target := netdial.Target{Addr: r.key.addr, TLS: o.TLS, ALPN: o.ALPN, Proxy: r.proxy}
 	go func() {
-		began := time.Now()
-		dial := r.d.NetDial
-		if dial == nil {
-			dial = new(net.Dialer).DialContext
-		}
-		nc, err := dial(a.ctx, "tcp", r.key.addr)
+		c, err := d.Dial(a.ctx, target, func(s netdial.Step) { r.dialStep(a, s) })
 		if err != nil {
-			r.tell(a, negotiate.ConnectFailed{Attempt: a.id, Step: negotiate.StepTCP, Err: err})
+			f := negotiate.ConnectFailed{Attempt: a.id, Step: negotiate.StepTCP, Err: err}
+			if de, ok := errors.AsType[*netdial.Error](err); ok {
+				f.Step = de.Step
+			}
+			r.tell(a, f)
 			return
 		}
-		r.step(a, "tcp", began, "")
-		alpn := o.ALPN[0]
-		if o.TLS {
-			cfg := r.d.TLSConfig.Clone()
-			if cfg == nil {
-				cfg = new(tls.Config)
-			}
-			cfg.NextProtos = o.ALPN
-			if cfg.ServerName == "" {
-				cfg.ServerName = r.url.Hostname()
-			}
-			began = time.Now()
-			tc := tls.Client(nc, cfg)
-			if err := tc.HandshakeContext(a.ctx); err != nil {
-				nc.Close()
-				r.tell(a, negotiate.ConnectFailed{Attempt: a.id, Step: negotiate.StepTLS, Err: err})
-				return
-			}
-			r.step(a, "tls", began, "")
-			alpn = tc.ConnectionState().NegotiatedProtocol
-			nc = tc
+		done := connected{Connected: negotiate.Connected{Attempt: a.id, ALPN: c.ALPN, RoundTrips: c.RoundTrips}, a: a, nc: c.Conn, addr: r.key.addr}
+		if !o.TLS {
+			done.ALPN = o.ALPN[0]
 		}
-		if !r.tell(a, connected{Connected: negotiate.Connected{Attempt: a.id, ALPN: alpn}, a: a, nc: nc, addr: r.key.addr}) {
-			nc.Close()
+		if r.proxy != nil {
+			done.addr = r.proxy.Host
+		}
+		if !r.tell(a, done) {
+			c.Close()
 		}
 	}()
+}
+
+// dialStep records a step of netdial's.
+func (r *race) dialStep(a *attempt, s netdial.Step) {
+	detail := s.Detail
+	if s.Err != nil {
+		detail = s.Err.Error()
+	}
+	r.tell(a, stepDone{a: a, step: Step{
+		Name: string(s.Name), Start: s.Start.Sub(r.start), Duration: s.End.Sub(s.Start), Detail: detail,
+	}})
 }

@@ -11,7 +11,7 @@ type Trace struct {
 	Rung    Rung   // by which the Dial succeeded; "" on a server
 	Reused  bool   // it rides on a connection that was there before the Dial
 
-	// ConnID numbers connections in this process, clients' and servers' apart; StreamID is the HTTP/2 stream, 0 over HTTP/1.1.
+	// ConnID numbers the connections of this process, from 1; StreamID is the HTTP/2 stream, 0 over HTTP/1.1.
 	ConnID   uint64
 	StreamID uint64
 

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -64,7 +63,7 @@ func NewStream(nc net.Conn, buffered []byte, opt Options) *Stream {
 		info: transport.Info{
 			Proto:      "HTTP/1.1",
 			Secure:     opt.Secure || isTLS,
-			ConnID:     lastConnID.Add(1),
+			ConnID:     transport.NextConnID(),
 			LocalAddr:  nc.LocalAddr(),
 			RemoteAddr: nc.RemoteAddr(),
 		},
@@ -101,8 +100,6 @@ func (s *Stream) SetReadDeadline(t time.Time) {
 	}
 	s.out.Unlock()
 }
-
-var lastConnID atomic.Uint64
 
 const (
 	defaultWriteTimeout = 30 * time.Second

@@ -54,7 +54,7 @@ type Stream interface {
 type Info struct {
 	Proto      string // "HTTP/1.1" or "HTTP/2.0", as in http.Request.Proto
 	Secure     bool   // over TLS
-	ConnID     uint64 // of the connection, unique in this process and Side, counted from 1
+	ConnID     uint64 // of the connection, unique in this process; see NextConnID
 	StreamID   uint64 // the HTTP/2 stream identifier; 0 on HTTP/1.1
 	LocalAddr  net.Addr
 	RemoteAddr net.Addr
