@@ -26,9 +26,11 @@ func (s Side) String() string {
 type Config struct {
 	Side Side
 
-	// ConnectProtocol: a server announces SETTINGS_ENABLE_CONNECT_PROTOCOL = 1 (RFC 8441, Section 3). While it is off
-	// a request with :protocol is malformed.
+	// ConnectProtocol: a server takes Extended CONNECT (RFC 8441, Section 3), and announces it as ConnectRule asks. While
+	// it is off a request with :protocol is malformed.
 	ConnectProtocol bool
+	// ConnectRule is how the two sides agree on Extended CONNECT. It follows from the ALPN protocol.
+	ConnectRule ConnectRule
 
 	MaxConcurrentStreams uint32 // what the peer may open; default 1000; a client always says 0 pushes
 	InitialWindowSize    uint32 // receive window of a stream, bytes; default 256 KiB
@@ -51,6 +53,33 @@ type Config struct {
 	ControlRate     int           // a second; default 1000
 }
 
+// A ConnectRule says when a client may use Extended CONNECT on a connection.
+type ConnectRule uint8
+
+const (
+	// Announced: once the server has sent SETTINGS_ENABLE_CONNECT_PROTOCOL = 1. RFC 8441, Section 3. ALPN h2.
+	Announced ConnectRule = iota
+	// Implied: always, as if a 1 had been received before the first byte; an explicit 0 breaks the rule that a 1 is not
+	// taken back. A server has ConnectProtocol on, and announces nothing. ALPN wsoverh2.
+	Implied
+	// UnlessOff: unless the server's first SETTINGS say 0, which is what a server with ConnectProtocol off does; with it
+	// on it announces nothing. A client knows when the first SETTINGS are there. ALPN h2.1.
+	UnlessOff
+)
+
+// String returns "announced", "implied" or "unless-off".
+func (r ConnectRule) String() string {
+	switch r {
+	case Announced:
+		return "announced"
+	case Implied:
+		return "implied"
+	case UnlessOff:
+		return "unless-off"
+	}
+	return "ConnectRule(?)"
+}
+
 func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.MaxConcurrentStreams, 1000)
 	setDefault(&cfg.InitialWindowSize, 256<<10)
@@ -70,6 +99,7 @@ func (cfg Config) withDefaults() Config {
 	setDefault(&cfg.ControlBurst, 10000)
 	setDefault(&cfg.ControlRate, 1000)
 
+	cfg.ConnectProtocol = cfg.ConnectProtocol || cfg.ConnectRule == Implied
 	cfg.InitialWindowSize = min(cfg.InitialWindowSize, wire.MaxWindow)
 	cfg.ConnWindowSize = min(max(cfg.ConnWindowSize, wire.DefaultWindow), wire.MaxWindow)
 	cfg.MaxFrameSize = min(max(cfg.MaxFrameSize, wire.DefaultMaxFrameSize), wire.LargestFrameSize)

@@ -91,6 +91,7 @@ func New(now time.Time, cfg Config) *Conn {
 		goAwayLast:       wire.MaxStreamID,
 		peerLast:         wire.MaxStreamID,
 	}
+	c.peer.ConnectProtocol = cfg.ConnectRule == Implied
 	c.dec = hpack.NewDecoder(wire.DefaultTableSize, c.recvField)
 	c.dec.SetAllowedMaxDynamicTableSize(max(cfg.HeaderTableSize, wire.DefaultTableSize))
 	c.enc = hpack.NewEncoder(&c.encoded)

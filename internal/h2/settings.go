@@ -9,7 +9,9 @@ import (
 // PeerSettings are the peer's settings as they stand; the RFC's defaults before its first frame. RFC 9113, Section 6.5.2.
 type PeerSettings struct {
 	Received             bool
-	ConnectProtocol      bool
+	ConnectProtocol      bool // a client may use Extended CONNECT now; see Config.ConnectRule
+	ConnectPresent       bool // the first SETTINGS had ENABLE_CONNECT_PROTOCOL, whatever its value
+	ConnectAtFirst       bool // ConnectProtocol as the first SETTINGS left it; a 2xx to an assumed CONNECT counts only then
 	MaxConcurrentStreams uint32
 	InitialWindowSize    uint32
 	MaxFrameSize         uint32
@@ -60,8 +62,12 @@ func (cfg *Config) settings() []wire.Setting {
 	set(wire.InitialWindowSize, cfg.InitialWindowSize, wire.DefaultWindow)
 	set(wire.MaxFrameSize, cfg.MaxFrameSize, wire.DefaultMaxFrameSize)
 	set(wire.MaxHeaderListSize, cfg.MaxHeaderListSize, math.MaxUint32)
-	if cfg.Side == Server && cfg.ConnectProtocol {
+	switch {
+	case cfg.Side == Client: // "Receipt of this parameter by a server does not have any impact." RFC 8441, Section 3.
+	case cfg.ConnectRule == Announced && cfg.ConnectProtocol:
 		set(wire.EnableConnectProtocol, 1, 0)
+	case cfg.ConnectRule == UnlessOff && !cfg.ConnectProtocol:
+		list = append(list, wire.Setting{ID: wire.EnableConnectProtocol, Value: 0})
 	}
 	return list
 }
@@ -100,6 +106,12 @@ func (c *Conn) recvSettings(h wire.FrameHeader, p []byte) *breach {
 	c.out = wire.AppendSettingsAck(c.out)
 	ev := c.addEvent(EventSettings, nil)
 	ev.First = !c.peer.Received
+	if ev.First {
+		if c.cfg.ConnectRule == UnlessOff && !c.peer.ConnectPresent {
+			c.peer.ConnectProtocol = true
+		}
+		c.peer.ConnectAtFirst = c.peer.ConnectProtocol
+	}
 	c.peer.Received = true
 	return c.countReply()
 }
@@ -157,6 +169,7 @@ func (c *Conn) applySetting(s wire.Setting) {
 		c.peer.MaxHeaderListSize = s.Value
 	case wire.EnableConnectProtocol:
 		c.peer.ConnectProtocol = s.Value == 1
+		c.peer.ConnectPresent = c.peer.ConnectPresent || !c.peer.Received
 	}
 	// "An endpoint that receives a SETTINGS frame with any unknown or unsupported identifier MUST ignore that setting."
 	// RFC 9113, Section 6.5.2.

@@ -34,7 +34,7 @@ import (
 //	release stream=1                              Release
 //	ping 0102030405060708                         Ping
 //	goaway NO_ERROR                               GoAway, the input as debug data
-//	state [stream=1]                              what the questions answer
+//	state [stream=1] [connect]                    what the questions answer; connect: more of PeerSettings
 //
 // In the input, $get and $websocket stand for the pseudo-header fields of such requests.
 //
@@ -182,6 +182,12 @@ func setConfig(t testing.TB, d *datadriven.TestData, cfg *Config, arg datadriven
 		f.SetInt(int64(dur))
 		return
 	}
+	for _, rule := range []ConnectRule{Announced, Implied, UnlessOff} {
+		if f.Type() == reflect.TypeOf(rule) && arg.Vals[0] == rule.String() {
+			f.Set(reflect.ValueOf(rule))
+			return
+		}
+	}
 	n, err := strconv.ParseInt(arg.Vals[0], 10, 64)
 	if err != nil {
 		d.Fatalf(t, "%v: %v", arg, err)
@@ -254,6 +260,10 @@ func (x *script) state(t testing.TB, d *datadriven.TestData) {
 	}
 	x.printf("streams=%d slots=%d failed=%v draining=%v timeout=%s connect-protocol=%v", c.OpenStreams(), c.Slots(), c.Failed(),
 		c.Draining(), timeout, c.PeerSettings().ConnectProtocol)
+	if d.HasArg("connect") {
+		ps := c.PeerSettings()
+		x.printf("present=%v at-first=%v", ps.ConnectPresent, ps.ConnectAtFirst)
+	}
 }
 
 // output drains the engine and returns what happened in this step.
@@ -394,7 +404,7 @@ func (x *script) stream(t testing.TB, d *datadriven.TestData) *Stream {
 
 // parseFields reads the field lines of the input.
 func parseFields(t testing.TB, d *datadriven.TestData) (p Pseudo, fields []Field) {
-	for line := range strings.Lines(d.Input) {
+	for line := range strings.Lines(strings.NewReplacer("$get", getLines, "$websocket", websocketLines).Replace(d.Input)) {
 		line = strings.TrimSpace(line)
 		i := strings.Index(line[1:], ": ")
 		if i < 0 {
