@@ -50,7 +50,7 @@ func addSeeds(f *testing.F) {
 		"HEADERS stream=1 END_HEADERS\n  :status: 103\nHEADERS stream=1\n  :status: 200\nCONTINUATION stream=1 END_HEADERS\n  a: b",
 		"HEADERS stream=3 END_HEADERS dep=3 weight=1\n  :status: 204\nDATA stream=3 \"x\" pad=5",
 		"SETTINGS INITIAL_WINDOW_SIZE=0 HEADER_TABLE_SIZE=0\nWINDOW_UPDATE stream=1 +5\nWINDOW_UPDATE stream=0 +2147483647",
-		"GOAWAY last=1 NO_ERROR \"x\"\nPRIORITY stream=9 dep=9 weight=3\nFRAME type=0xf5 stream=0 flags=0x0 0a0b",
+		"GOAWAY last=1 NO_ERROR \"x\"\nPRIORITY stream=9 dep=9 weight=3\nFRAME type=0xf0 stream=0 flags=0x0 0a0b",
 		"PUSH_PROMISE stream=1 promised=2 END_HEADERS\n  a: b",
 	} {
 		b, err := wire.NewParser().Append(nil, text)

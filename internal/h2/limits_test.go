@@ -43,7 +43,7 @@ func TestFloods(t *testing.T) {
 		{"stream window update", "WINDOW_UPDATE stream=1 +1", "too-many-control-frames"},
 		{"empty data", "DATA stream=1 len=0", "too-many-control-frames"},
 		{"padding", `DATA stream=1 "" pad=0`, "too-many-control-frames"},
-		{"unknown", "FRAME type=0xf5 stream=0 flags=0x0 0a", "too-many-control-frames"},
+		{"unknown", "FRAME type=0xf0 stream=0 flags=0x0 0a", "too-many-control-frames"},
 		{"reset of nothing", "RST_STREAM stream=3 CANCEL", "too-many-control-frames"},
 		{"data on nothing", `DATA stream=5 len=1 "x"`, "too-many-control-frames"},
 		{"goaway", "GOAWAY last=0 NO_ERROR", "too-many-control-frames"},

@@ -17,7 +17,7 @@ func TestFrameHeader(t *testing.T) {
 	}{
 		{"\x00\x00\x00\x04\x00\x00\x00\x00\x00", FrameHeader{0, Settings, 0, 0}},
 		{"\xff\xff\xff\x00\x01\x7f\xff\xff\xff", FrameHeader{LargestFrameSize, Data, FlagEndStream, MaxStreamID}},
-		{"\x01\x02\x03\xf5\xff\x00\x00\x00\x05", FrameHeader{0x010203, 0xf5, 0xff, 5}},
+		{"\x01\x02\x03\xf5\xff\x00\x00\x00\x05", FrameHeader{0x010203, WSOpen, 0xff, 5}},
 	}
 	for _, tt := range tests {
 		got, ok := ParseFrameHeader([]byte(tt.bytes))
@@ -43,7 +43,9 @@ func TestNames(t *testing.T) {
 	}{
 		{Settings.String(), "SETTINGS"},
 		{RSTStream.String(), "RST_STREAM"},
-		{FrameType(0xf5).String(), "0xf5"},
+		{FrameType(0xf0).String(), "0xf0"},
+		{FrameType(0xff).String(), "0xff"},
+		{WSAccept.String(), "WS_ACCEPT"},
 		{EnableConnectProtocol.String(), "ENABLE_CONNECT_PROTOCOL"},
 		{SettingID(0x7).String(), "0x7"},
 		{SettingID(0).String(), "0x0"},
@@ -51,7 +53,7 @@ func TestNames(t *testing.T) {
 		{ErrCode(0xdeadbeef).String(), "0xdeadbeef"},
 		{(FlagEndStream | FlagEndHeaders).Names(Headers), "END_STREAM|END_HEADERS"},
 		{(FlagAck | 0x40).Names(Ping), "ACK|0x40"},
-		{Flags(0xff).Names(0xf5), "0xff"},
+		{Flags(0xff).Names(WSOpen), "0xff"},
 		{Flags(0).Names(Data), ""},
 	}
 	for _, tt := range tests {
@@ -109,6 +111,14 @@ func TestPayloadErrors(t *testing.T) {
 			_, _, _, err = ParseGoAway(b)
 		case WindowUpdate:
 			_, err = ParseWindowUpdate(b)
+		case WSOpen:
+			_, _, err = ParseWSOpen(b)
+		case WSAccept:
+			_, err = ParseWSAccept(b)
+		case AltSvc:
+			_, _, err = ParseAltSvc(b)
+		case Origin:
+			_, err = ParseOrigin(b)
 		}
 		return err
 	}
@@ -135,6 +145,19 @@ func TestPayloadErrors(t *testing.T) {
 		{Ping, 0, "\x00\x00\x00\x00\x00\x00\x00", ErrSize},
 		{GoAway, 0, "\x00\x00\x00\x00\x00\x00\x00", ErrSize},
 		{WindowUpdate, 0, "\x00\x00\x00\x00\x00", ErrSize},
+		{WSOpen, 0, "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00", ErrSize},
+		{WSOpen, 0, "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00", nil},
+		{WSOpen, 0, "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", nil},
+		{WSOpen, 0, "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", ErrSize},
+		{WSOpen, 0, "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01a\x00\x02b", ErrSize},
+		{WSOpen, 0, "\x02\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00another version", nil},
+		{WSAccept, 0, "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00", ErrSize},
+		{WSAccept, 0, "\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00", ErrSize},
+		{AltSvc, 0, "\x00", ErrSize},
+		{AltSvc, 0, "\x00\x02a", ErrSize},
+		{AltSvc, 0, "\x00\x00", nil},
+		{Origin, 0, "", nil},
+		{Origin, 0, "\x00\x01a\x00", ErrSize},
 	}
 	for _, tt := range tests {
 		if err := parse(tt.typ, tt.flags, tt.payload); !errors.Is(err, tt.want) {
@@ -241,6 +264,32 @@ func appendParsed(dst []byte, h FrameHeader, p []byte) (_ []byte, ok bool) {
 		var inc uint32
 		inc, err = ParseWindowUpdate(p)
 		dst = AppendWindowUpdate(dst, h.StreamID, inc)
+	case WSOpen:
+		var head WSHead
+		var fields WSFields
+		if head, fields, err = ParseWSOpen(p); err == nil {
+			var again []byte
+			for name, value, rest, ok := fields.Next(); ok; name, value, rest, ok = rest.Next() {
+				again = AppendWSField(again, string(name), string(value))
+			}
+			dst = AppendWSOpen(dst, head.StreamID, head.Nonce, again)
+		}
+	case WSAccept:
+		var head WSHead
+		head, err = ParseWSAccept(p)
+		dst = AppendWSAccept(dst, head.StreamID, head.Nonce)
+	case AltSvc:
+		var origin, value []byte
+		origin, value, err = ParseAltSvc(p)
+		dst = AppendAltSvc(dst, h.StreamID, string(origin), string(value))
+	case Origin:
+		var list [][]byte
+		list, err = ParseOrigin(p)
+		var origins []string
+		for _, o := range list {
+			origins = append(origins, string(o))
+		}
+		dst = AppendOrigin(dst, origins...)
 	default:
 		dst = append(AppendFrameHeader(dst, h), p...)
 	}
@@ -269,7 +318,7 @@ func checkRoundTrip(t *testing.T, typ FrameType, flags Flags, id uint32, payload
 func checkFramer(t *testing.T, in []byte, ours bool) {
 	fr := http2.NewFramer(io.Discard, bytes.NewReader(in))
 	fr.AllowIllegalReads = true
-	if _, err := fr.ReadFrame(); err == nil && !ours {
+	if f, err := fr.ReadFrame(); err == nil && !ours && f.Header().Type <= http2.FrameContinuation {
 		t.Fatalf("x/net takes %x, we do not", in)
 	}
 }
@@ -278,6 +327,11 @@ func FuzzRoundTrip(f *testing.F) {
 	for typ := range uint8(11) {
 		f.Add(typ, uint8(0), uint32(1), []byte("\x00\x00\x00\x02\x01"))
 		f.Add(typ, uint8(0xff), uint32(0), []byte("\x01\x00\x00\x02\x01\x00\x00\x00\x01"))
+	}
+	for _, typ := range []FrameType{WSOpen, WSAccept, AltSvc, Origin} {
+		f.Add(uint8(typ), uint8(0), uint32(0), []byte("\x01\x00\x00\x00\x0112345678\x00\x01a\x00\x01b"))
+		f.Add(uint8(typ), uint8(0), uint32(0), []byte("\x01\x00\x00\x00\x0112345678"))
+		f.Add(uint8(typ), uint8(0), uint32(0), []byte("\x00\x01a\x00\x01b"))
 	}
 	f.Fuzz(func(t *testing.T, typ, flags uint8, id uint32, payload []byte) {
 		checkRoundTrip(t, FrameType(typ), Flags(flags), id, payload)
@@ -292,6 +346,7 @@ func TestRoundTripRandom(t *testing.T) {
 		for i := range payload {
 			payload[i] = byte(rnd.Uint32()) >> rnd.IntN(8)
 		}
-		checkRoundTrip(t, FrameType(rnd.IntN(11)), Flags(rnd.Uint32()), rnd.Uint32()>>rnd.IntN(32), payload)
+		types := []FrameType{FrameType(rnd.IntN(13)), WSOpen, WSAccept}
+		checkRoundTrip(t, types[rnd.IntN(len(types))], Flags(rnd.Uint32()), rnd.Uint32()>>rnd.IntN(32), payload)
 	}
 }

@@ -82,6 +82,10 @@ var frameTypeNames = [...]string{
 	GoAway:       "GOAWAY",
 	WindowUpdate: "WINDOW_UPDATE",
 	Continuation: "CONTINUATION",
+	AltSvc:       "ALTSVC",
+	Origin:       "ORIGIN",
+	WSOpen:       "WS_OPEN",
+	WSAccept:     "WS_ACCEPT",
 }
 
 var settingNames = [...]string{

@@ -30,7 +30,7 @@ import (
 //	PING 0102030405060708 ACK
 //	GOAWAY last=0 PROTOCOL_ERROR "debug data"
 //	WINDOW_UPDATE stream=0 +65535
-//	FRAME type=0xf5 stream=0 flags=0x0 0a0b0c
+//	FRAME type=0xf0 stream=0 flags=0x0 0a0b0c
 //	RAW 0000
 //
 // A text shorter than its len is repeated up to it. "stream" is left out where the RFC wants 0 and it is. Bits of the
@@ -65,9 +65,10 @@ func (p *Parser) Append(dst []byte, text string) ([]byte, error) {
 			continue
 		}
 		p.block.Reset()
+		t, _ := FrameTypeByName(strings.Fields(line)[0])
 		for i+1 < len(lines) && strings.HasPrefix(lines[i+1], " ") && strings.TrimSpace(lines[i+1]) != "" {
 			i++
-			if err := p.encodeField(strings.TrimSpace(lines[i])); err != nil {
+			if err := p.encodeField(strings.TrimSpace(lines[i]), t == WSOpen); err != nil {
 				return dst, fmt.Errorf("line %d: %q: %w", i+1, lines[i], err)
 			}
 		}
@@ -116,7 +117,7 @@ func (p *Parser) appendFrame(dst []byte, line string) ([]byte, error) {
 	if err := a.finish(); err != nil {
 		return dst, err
 	}
-	if p.block.Len() > 0 && t != Headers && t != Continuation && t != PushPromise {
+	if p.block.Len() > 0 && t != Headers && t != Continuation && t != PushPromise && t != WSOpen {
 		return dst, fmt.Errorf("%v takes no field lines", t)
 	}
 	return appendWhole(dst, h, payload), nil
@@ -159,13 +160,15 @@ func (p *Parser) payload(h *FrameHeader, a *args) []byte {
 		return append(b, a.bytes()...)
 	case WindowUpdate:
 		return binary.BigEndian.AppendUint32(nil, a.increment())
-	default:
+	case Continuation:
 		return a.fieldBlock(p)
+	default:
+		return p.extension(h.Type, a)
 	}
 }
 
-// encodeField adds one field line to p.block.
-func (p *Parser) encodeField(line string) error {
+// encodeField adds one field line to p.block; plain: as WS_OPEN has it.
+func (p *Parser) encodeField(line string, plain bool) error {
 	times := 1
 	if front, rest, ok := strings.Cut(line, " * "); ok {
 		if n, err := strconv.Atoi(front); err == nil {
@@ -196,7 +199,11 @@ func (p *Parser) encodeField(line string) error {
 		}
 	}
 	for range times {
-		p.enc.WriteField(f) // to a bytes.Buffer: no error
+		if !plain {
+			p.enc.WriteField(f) // to a bytes.Buffer: no error
+		} else if err := p.encodePlain(f); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (p *Printer) appendFrame(dst []byte, h FrameHeader, frame []byte) []byte {
 // appendPayload appends what stands behind the frame's name; ok is false if the notation cannot say it.
 func (p *Printer) appendPayload(dst []byte, h FrameHeader, b []byte) (_ []byte, ok bool) {
 	switch h.Type {
-	case Settings, Ping, GoAway:
+	case Settings, Ping, GoAway, Origin, WSOpen, WSAccept:
 		if h.StreamID != 0 {
 			dst = appendNumber(dst, " stream=", h.StreamID)
 		}
@@ -150,7 +150,7 @@ func (p *Printer) appendSmall(dst []byte, h FrameHeader, b []byte) (_ []byte, ok
 		inc, err := ParseWindowUpdate(b)
 		return appendNumber(dst, " +", inc), err == nil && !reservedBit(b)
 	}
-	return dst, false
+	return p.appendExtension(dst, h, b)
 }
 
 // appendBlock decodes a part of a field block into p.fields, or appends it as it is.

@@ -30,7 +30,17 @@ var canonical = []string{
 	"GOAWAY last=2147483647 NO_ERROR\n",
 	"WINDOW_UPDATE stream=0 +65535\n",
 	"WINDOW_UPDATE stream=5 +0\n",
-	"FRAME type=0xf5 stream=0 flags=0x0 0a0b0c\n",
+	"FRAME type=0xf0 stream=0 flags=0x0 0a0b0c\n",
+	"FRAME type=WS_OPEN stream=0 flags=0x0 0a0b0c\n",
+	"FRAME type=WS_OPEN stream=0 flags=0x0 0200000001000000000000000100\n",
+	"WS_OPEN id=3 nonce=0102030405060708\n",
+	"WS_OPEN stream=3 id=4294967295 nonce=0102030405060708 flags=0x1\n  :method: CONNECT\n  a: \"\\x00\"\n  a:\n  \"\":\n",
+	"WS_ACCEPT id=3 nonce=0102030405060708\n",
+	"WS_ACCEPT stream=1 id=3 nonce=0102030405060708 version=2\n",
+	"ALTSVC stream=0 \"https://example.com\" \"h3=\\\":443\\\"\"\n",
+	"ALTSVC stream=1 \"\" \"clear\" flags=0x3\n",
+	"ORIGIN\n",
+	"ORIGIN stream=1 \"https://a\" \"\" \"https://b\" flags=0x8\n",
 	"FRAME type=PING stream=0 flags=0x1 01\n",
 	"FRAME type=DATA stream=1 flags=0x8 0561\n",
 	"FRAME type=GOAWAY stream=0 flags=0x0 8000000000000000\n",
@@ -89,7 +99,7 @@ func TestTextShorthand(t *testing.T) {
 		{"DATA stream=1 len=5 \"ab\"", "DATA stream=1 len=5 \"ababa\"\n"},
 		{"DATA stream=1 \"ab\"*3", "DATA stream=1 len=6 \"ababab\"\n"},
 		{"PRIORITY stream=3 dep=0", "PRIORITY stream=3 dep=0 weight=16\n"},
-		{"FRAME type=0xf6 stream=1 \"abc\"", "FRAME type=0xf6 stream=1 flags=0x0 616263\n"},
+		{"FRAME type=0xf6 stream=1 \"abc\"", "FRAME type=WS_ACCEPT stream=1 flags=0x0 616263\n"},
 		{"HEADERS stream=1 END_HEADERS\n  2 * a: b", "HEADERS stream=1 END_HEADERS\n  a: b\n  a: b\n"},
 		{"HEADERS stream=1 END_HEADERS block=82\n  a: \"b\"*2", "HEADERS stream=1 END_HEADERS\n  :method: GET\n  a: bb\n"},
 	}
@@ -110,6 +120,8 @@ func TestTextErrors(t *testing.T) {
 		"GOAWAY last=0", "GOAWAY last=0 FOO", "RST_STREAM stream=1", "WINDOW_UPDATE stream=1", "WINDOW_UPDATE stream=1 +2147483648",
 		"PRIORITY stream=1", "PRIORITY stream=1 dep=1 weight=0", "HEADERS stream=1\n  novalue", "HEADERS stream=1\n  a: \"b",
 		"HEADERS stream=1\n  a: \"b\"c", "HEADERS stream=1 block=8", "PING 0102030405060708\n  a: b",
+		"WS_OPEN id=1", "WS_OPEN id=4294967296 nonce=0102030405060708", "WS_ACCEPT id=1 nonce=01", "WS_ACCEPT id=1 nonce=0102030405060708\n  a: b",
+		"WS_OPEN id=1 nonce=0102030405060708\n  a: \"b\"*65536", "ALTSVC \"a\"", "ALTSVC \"a\" \"b\" \"c\"", "ORIGIN a",
 	} {
 		prefix := []byte("prefix")
 		if b, err := NewParser().Append(prefix, text); err == nil || !strings.HasPrefix(err.Error(), "line ") || string(b) != "prefix" {
