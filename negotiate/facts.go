@@ -1,6 +1,10 @@
 package negotiate
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Facts are what is known about an origin when a dial starts, or when it looks again.
 type Facts struct {
@@ -10,6 +14,13 @@ type Facts struct {
 
 	// Live are the HTTP/2 connections to this origin that are open now.
 	Live []LiveConn
+
+	// Known is what the memory says of this origin; the zero Entry: nothing.
+	Known Entry
+
+	// Alternatives are the alternative services that an earlier response named for this origin and that are still
+	// fresh, the server's favourite first (RFC 7838, Section 3). Entries that were dropped are not among them.
+	Alternatives []Alternative
 
 	// Probing is the number of other dials' connections to this origin that are under way and were ordered with
 	// Connect.Probe.
@@ -22,10 +33,31 @@ type Facts struct {
 // A LiveConn is an open HTTP/2 connection in the executor's pool.
 type LiveConn struct {
 	ID               uint64
-	ALPN             string // "h2"; with prior knowledge too
+	ALPN             string // "h2", with prior knowledge too; "h2.1", "wsoverh2"
 	SettingsReceived bool
-	ConnectProtocol  bool // the server's SETTINGS allow Extended CONNECT
+	ConnectProtocol  bool // Extended CONNECT is allowed, by the rule of the connection's ALPN; see SettingsReceived
+	NoFrames         bool // a WS_OPEN was proposed on it, and the PING's ack came first
 	Slots            int  // streams that can be opened on it now
 	Draining         bool // no new stream will be taken
 	Coalesced        bool // it was made for another origin (RFC 9113, Section 9.1.1)
+	// Alt is the alternative service that it was made to; nil: it was made to the origin.
+	Alt *Alternative
+}
+
+// An Alternative is another place where an origin can be reached (RFC 7838, Section 2).
+type Alternative struct {
+	ALPN string // the protocol that it is for: "h2", "h3" ...
+	Host string // never empty: the origin's host where Alt-Svc names none
+	Port string
+}
+
+// String is the form of the Alt-Used and Alt-Svc fields: h2="host:port".
+func (a Alternative) String() string { return fmt.Sprintf("%s=%q", a.ALPN, a.Addr()) }
+
+// Addr is host:port, an IPv6 address in brackets.
+func (a Alternative) Addr() string {
+	if strings.Contains(a.Host, ":") {
+		return "[" + a.Host + "]:" + a.Port
+	}
+	return a.Host + ":" + a.Port
 }

@@ -1,8 +1,23 @@
 package negotiate
 
+import "time"
+
 // An Outcome is what came of an order, or what happened by itself. Every outcome of an attempt may be reported once it was
 // ordered; outcomes of attempts that are over are ignored.
 type Outcome interface{ outcome() }
+
+// Reached: TCP is up, TLS is not yet. It comes before Connected, and may be left out where that follows at once.
+type Reached struct {
+	Attempt int
+	// RTT is how long the network took for one round trip; 0: not known.
+	RTT time.Duration
+}
+
+// Spoke: a spare (Connect.Spare) has sent something, or ended, before its Upgrade. The executor may have closed it.
+type Spoke struct {
+	Attempt int
+	EOF     bool // it has ended; else it sent at least one byte
+}
 
 // Connected: the connection is there. ALPN is what the server chose, "" if nothing.
 type Connected struct {
@@ -30,12 +45,24 @@ const (
 	StepCertificate Step = "certificate"
 )
 
-// SettingsReceived: the server's first SETTINGS were applied.
+// SettingsReceived: the server's first SETTINGS were applied. It is reported once for each connection made for this dial,
+// whatever was sent in the meantime, and is not expected before other outcomes of the same connection: what needs to wait
+// for it waits in the Machine.
 type SettingsReceived struct {
-	Attempt         int
-	ConnectProtocol bool // SETTINGS_ENABLE_CONNECT_PROTOCOL = 1 (RFC 8441, Section 3)
-	Slots           int  // streams that can be opened
+	Attempt int
+	// Present says that SETTINGS_ENABLE_CONNECT_PROTOCOL was in them.
+	Present bool
+	// ConnectProtocol says that Extended CONNECT is allowed, by the rule of the connection's ALPN: on "h2" that the value 1 was
+	// received (RFC 8441, Section 3), on "h2.1" that no 0 was, on "wsoverh2" the same.
+	ConnectProtocol bool
+	Slots           int // streams that can be opened besides the ones that are open
 }
+
+// FrameAccepted: WS_ACCEPT has come: the server knows WS_OPEN, and the stream is open. The response follows.
+type FrameAccepted struct{ Attempt int }
+
+// FrameUnsupported: the ack of the PING behind WS_OPEN has come, and no WS_ACCEPT before it.
+type FrameUnsupported struct{ Attempt int }
 
 // Response: the final (not 1xx, but for 101) response has arrived.
 type Response struct {
@@ -81,6 +108,10 @@ type Timer struct{}
 // Cancelled: the caller wants no more. Err is its context's.
 type Cancelled struct{ Err error }
 
+func (Reached) outcome()          {}
+func (Spoke) outcome()            {}
+func (FrameAccepted) outcome()    {}
+func (FrameUnsupported) outcome() {}
 func (Connected) outcome()        {}
 func (ConnectFailed) outcome()    {}
 func (SettingsReceived) outcome() {}

@@ -82,3 +82,8 @@ func ParseSpareMode(s string) (SpareMode, error) {
 	}
 	return 0, fmt.Errorf("no spare mode is called %q; there are staggered, eager, never", s)
 }
+
+// ALPNSet is the ALPN protocols that p may offer, in the order of preference and separated by commas; part of a memory's Key.
+func (p Policy) ALPNSet() string {
+	return "h2,http/1.1"
+}
