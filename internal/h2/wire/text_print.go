@@ -15,6 +15,9 @@ type Printer struct {
 	// MaxData is how many bytes of a DATA frame or of GOAWAY's debug data are printed; more are left out ("..."), and
 	// Parser does not take that. 0: all of them.
 	MaxData int
+	// MaxFields is how many bytes of field lines are printed for one frame: with HPACK, a small block can stand for
+	// gigabytes. More are left out, and Parser takes what is printed. 0: all of them.
+	MaxFields int
 
 	dec     *hpack.Decoder
 	fields  []hpack.HeaderField
@@ -70,8 +73,12 @@ func (p *Printer) appendFrame(dst []byte, h FrameHeader, frame []byte) []byte {
 		return appendAnyFrame(dst, h, payload)
 	}
 	line = append(line, '\n')
-	for _, f := range p.fields {
-		line = appendField(line, f)
+	for i, start := 0, len(line); i < len(p.fields); i++ {
+		if left := p.MaxFields - (len(line) - start); p.MaxFields > 0 && len(p.fields[i].Name)+len(p.fields[i].Value) > left {
+			line = append(line, "# more fields\n"...)
+			break
+		}
+		line = appendField(line, p.fields[i])
 	}
 	return line
 }

@@ -142,6 +142,23 @@ func TestPrinterMaxData(t *testing.T) {
 }
 
 // A block with a table size update and a never-indexed field prints as plain fields.
+// A block of 300 bytes that stands for 120,000 is not printed in full.
+func TestPrinterMaxFields(t *testing.T) {
+	b, err := NewParser().Append(nil, "HEADERS stream=1 END_HEADERS\n  :status: 200\n  300 * x: "+strings.Repeat("ab", 200)+"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPrinter()
+	p.MaxFields = 1000
+	got := string(p.Append(nil, b))
+	if !strings.HasSuffix(got, "\n# more fields\n") || len(got) > 1100 || strings.Count(got, "  x: ab") != 2 {
+		t.Errorf("printed %d bytes: %q", len(got), got)
+	}
+	if _, err := NewParser().Append(nil, got); err != nil {
+		t.Errorf("what is printed does not parse: %v", err)
+	}
+}
+
 func TestPrinterDecodes(t *testing.T) {
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
