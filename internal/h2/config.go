@@ -31,6 +31,9 @@ type Config struct {
 	ConnectProtocol bool
 	// ConnectRule is how the two sides agree on Extended CONNECT. It follows from the ALPN protocol.
 	ConnectRule ConnectRule
+	// WSFrame: a server takes WS_OPEN (package wire, WebSocket streams 1), whatever ConnectProtocol is. While it is off that
+	// is an unknown frame.
+	WSFrame bool
 
 	MaxConcurrentStreams uint32 // what the peer may open; default 1000; a client always says 0 pushes
 	InitialWindowSize    uint32 // receive window of a stream, bytes; default 256 KiB

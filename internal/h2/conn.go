@@ -20,6 +20,7 @@ type Conn struct {
 	maxPeerID uint32             // highest that the peer opened (server)
 	slotsUsed int                // the peer's streams that are not both closed and released (server)
 	closedIDs closedIDs
+	proposals proposals // by WS_OPEN (client)
 
 	// Receiving.
 	prefaceDone bool // a server has seen the client's preface
@@ -104,7 +105,7 @@ func (c *Conn) OpenStreams() int {
 	if c.cfg.Side == Server {
 		return c.slotsUsed
 	}
-	return len(c.streams)
+	return len(c.streams) + len(c.proposals.undecided)
 }
 
 // Failed reports whether the connection is over: after EventConnFailed.

@@ -138,6 +138,8 @@ func eventLine(ev *Event) string {
 		add("last=%d %v %q", ev.LastStreamID, ev.Code, ev.Debug)
 	case EventPong:
 		add("%x %v", ev.Ping, ev.RTT)
+	case EventAltSvc, EventOrigin:
+		add("%q", *ev.Advert)
 	}
 	return b.String()
 }

@@ -36,6 +36,14 @@ const (
 	// EventConnFailed: the connection is over. Code, Initiator, Violation, Detail. AppendOutput still has the GOAWAY;
 	// the driver writes it and closes. Every open stream is gone without an event of its own.
 	EventConnFailed
+	// EventFrameAccepted: the server knows WS_OPEN, and the stream of OpenFrame is open. Its answer follows.
+	EventFrameAccepted
+	// EventFrameUnsupported: the server, or whoever stands between, does not know WS_OPEN; the stream is gone.
+	EventFrameUnsupported
+	// EventAltSvc: the server names alternative services (RFC 7838, Section 4), on Stream for the origin of its request.
+	// EventOrigin: it says for which origins the connection is (RFC 8336); not to be heeded without TLS. Advert.
+	EventAltSvc
+	EventOrigin
 )
 
 var eventNames = [...]string{
@@ -48,6 +56,11 @@ var eventNames = [...]string{
 	EventPong:       "Pong",
 	EventGoAway:     "GoAway",
 	EventConnFailed: "ConnFailed",
+
+	EventFrameAccepted:    "FrameAccepted",
+	EventFrameUnsupported: "FrameUnsupported",
+	EventAltSvc:           "AltSvc",
+	EventOrigin:           "Origin",
 }
 
 // String returns the name without "Event".
@@ -77,6 +90,7 @@ type Event struct {
 	Debug        []byte
 	Ping         [8]byte
 	RTT          time.Duration
+	Advert       *Advert
 }
 
 // A Field is one field line; Name is lower case.

@@ -174,7 +174,10 @@ func (sec *fieldSection) finish(c *Conn, b *fieldBlock) {
 	}
 	switch b.kind {
 	case blockRequest:
-		sec.checkRequest(c.cfg.ConnectProtocol)
+		sec.checkRequest(c.cfg.ConnectProtocol || b.plain)
+		if b.plain && sec.seen&seenProtocol == 0 {
+			sec.fail(connectForm, "sent WS_OPEN without :protocol")
+		}
 	case blockResponse:
 		// "This pseudo-header field MUST be included in all responses, including interim responses; otherwise, the response
 		// is malformed". RFC 9113, Section 8.3.2.

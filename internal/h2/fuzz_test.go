@@ -24,7 +24,7 @@ func FuzzRecvServer(f *testing.F) {
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, in []byte, seed uint64) {
 		checkRecv(t, slices.Concat(prefix, in), seed, func() *Conn {
-			return New(testNow, Config{Side: Server, ConnectProtocol: true, MaxHeaderListSize: 1000, MaxConcurrentStreams: 4})
+			return New(testNow, Config{Side: Server, ConnectProtocol: true, WSFrame: seed%4 > 0, MaxHeaderListSize: 1000, MaxConcurrentStreams: 4})
 		})
 	})
 }
@@ -38,6 +38,9 @@ func FuzzRecvClient(f *testing.F) {
 			c.Open(testNow, Pseudo{Method: "CONNECT", Scheme: "https", Authority: "a", Path: "/", Protocol: "websocket"}, nil, false)
 			c.Open(testNow, Pseudo{Method: "HEAD", Scheme: "https", Authority: "a", Path: "/"}, nil, true)
 			c.Open(testNow, Pseudo{Method: "GET", Scheme: "https", Authority: "a", Path: "/"}, nil, true)
+			for i := range byte(3) {
+				c.OpenFrame(testNow, Pseudo{Method: "CONNECT", Scheme: "https", Authority: "a", Path: "/", Protocol: "websocket"}, nil, [8]byte{i})
+			}
 			return c
 		})
 	})
@@ -52,6 +55,12 @@ func addSeeds(f *testing.F) {
 		"SETTINGS INITIAL_WINDOW_SIZE=0 HEADER_TABLE_SIZE=0\nWINDOW_UPDATE stream=1 +5\nWINDOW_UPDATE stream=0 +2147483647",
 		"GOAWAY last=1 NO_ERROR \"x\"\nPRIORITY stream=9 dep=9 weight=3\nFRAME type=0xf0 stream=0 flags=0x0 0a0b",
 		"PUSH_PROMISE stream=1 promised=2 END_HEADERS\n  a: b",
+		"WS_OPEN id=5 nonce=0000000000000000" + connectRequest + "PING 0000000000000000\nWS_OPEN id=9 nonce=0100000000000000" + connectRequest +
+			"RST_STREAM stream=5 CANCEL\nDATA stream=9 \"x\"",
+		"WS_ACCEPT id=7 nonce=0000000000000000\nPING 0000000000000000 ACK\nPING 0100000000000000 ACK\n" +
+			"WS_ACCEPT id=11 nonce=0200000000000000\nHEADERS stream=11 END_HEADERS\n  :status: 200\nDATA stream=11 \"x\"",
+		"WS_ACCEPT id=7 nonce=0000000000000000\nGOAWAY last=7 NO_ERROR\nPING 0200000000000000 ACK\nHEADERS stream=7 END_HEADERS\n  :status: 200",
+		"ALTSVC stream=0 \"https://a\" \"clear\"\nALTSVC stream=1 \"\" \"h3=\\\":443\\\"\"\nORIGIN \"https://a\"",
 	} {
 		b, err := wire.NewParser().Append(nil, text)
 		if err != nil {

@@ -52,7 +52,7 @@ func (c *Conn) recvGoAway(h wire.FrameHeader, p []byte) *breach {
 // "The receiver of the GOAWAY frame can treat the streams as though they had never been created at all, thereby allowing
 // those streams to be retried later on a new connection." RFC 9113, Section 6.8.
 func (c *Conn) endUnprocessed() {
-	var lost []*Stream
+	lost := c.unprocessedProposals()
 	for id, s := range c.streams {
 		if id > c.peerLast {
 			lost = append(lost, s)

@@ -49,6 +49,8 @@ type pairEnd struct {
 	rest    []byte // not yet taken by Recv
 	streams []*pairStream
 	pongs   int
+
+	accepted, unsupported int // proposals
 }
 
 // A pairStream is the User of a stream at one end.
@@ -61,6 +63,7 @@ type pairStream struct {
 	ended    bool // the peer's END_STREAM arrived
 	gone     bool // reset by either side
 	auto     bool
+	proposed bool // by OpenFrame, and not decided
 }
 
 func runPair(t *testing.T, seed uint64) {
@@ -87,6 +90,7 @@ func (p *pair) config(side Side) Config {
 	cfg := Config{
 		Side:             side,
 		ConnectProtocol:  true,
+		WSFrame:          p.seed%3 > 0,
 		MaxSendQueue:     1 + p.rnd.IntN(20000),
 		MaxBufferedBytes: int64(1 + p.rnd.IntN(100000)),
 		ControlBurst:     1 << 30,
@@ -145,12 +149,30 @@ func (p *pair) open() {
 	if p.rnd.IntN(2) == 0 {
 		ps.Method, ps.Protocol = "CONNECT", "websocket"
 	}
+	if ps.Protocol != "" && p.rnd.IntN(2) == 0 && p.openFrame(e, ps) {
+		return
+	}
 	s, err := e.Open(p.now, ps, p.fields(), p.rnd.IntN(8) == 0)
 	if err != nil {
 		p.Errorf("Open with %d slots: %v", e.Slots(), err)
 		return
 	}
 	p.addStream(e, s)
+}
+
+// openFrame proposes a stream; it reports whether that was possible.
+func (p *pair) openFrame(e *pairEnd, ps Pseudo) bool {
+	s, err := e.OpenFrame(p.now, ps, p.fields(), [8]byte{byte(e.nextID >> 16), byte(e.nextID >> 8), 2, byte(e.nextID)})
+	switch {
+	case err == ErrFrameUnsupported && !e.peer.cfg.WSFrame, err == ErrFrameTooLarge:
+		return false
+	case err != nil:
+		p.Errorf("OpenFrame with %d slots: %v", e.Slots(), err)
+		return true
+	}
+	p.addStream(e, s)
+	s.User.(*pairStream).proposed = true
+	return true
 }
 
 func (p *pair) addStream(e *pairEnd, s *Stream) {
@@ -185,6 +207,8 @@ func (p *pair) act(e *pairEnd, u *pairStream) {
 	case p.rnd.IntN(60) == 0:
 		e.Reset(p.now, u.Stream, wire.Cancel)
 		u.gone = true
+	case u.proposed:
+		e.SendData(u.Stream, nil, []byte("too early"), true)
 	case !u.answered && p.rnd.IntN(4) == 0 && !p.quit:
 		e.SendHeaders(u.Stream, Pseudo{Status: 103}, p.fields(), false)
 	case !u.answered:
@@ -267,6 +291,12 @@ func (p *pair) event(e *pairEnd, ev *Event) {
 		}
 	case EventReset:
 		u.gone = true
+	case EventFrameAccepted:
+		u.proposed = false
+		e.accepted++
+	case EventFrameUnsupported:
+		u.proposed, u.gone = false, true
+		e.unsupported++
 	}
 	if ev.End {
 		if u.ended {
@@ -299,6 +329,11 @@ func (p *pair) quiet() bool {
 func (p *pair) checkEnd() {
 	if !p.quiet() {
 		p.Errorf("the connection did not become quiet")
+	}
+	client := p.ends[0]
+	if on := p.ends[1].cfg.WSFrame; on && client.unsupported > 0 || !on && client.accepted > 0 ||
+		client.accepted+client.unsupported == 0 || client.proposals.duePongs > 0 {
+		p.Errorf("WSFrame %v: %+v, %d accepted, %d unsupported", on, client.proposals, client.accepted, client.unsupported)
 	}
 	for _, e := range p.ends {
 		if e.OpenStreams() != 0 || len(e.Conn.streams) != 0 {

@@ -50,6 +50,9 @@ func (c *Conn) recvPing(h wire.FrameHeader, p []byte) *breach {
 }
 
 func (c *Conn) recvPong(data [8]byte) *breach {
+	if c.proposals.made && c.recvProposalPong(data) {
+		return nil
+	}
 	for i, p := range c.pings {
 		if p.data == data {
 			c.pings = append(c.pings[:i], c.pings[i+1:]...)
@@ -60,6 +63,10 @@ func (c *Conn) recvPong(data [8]byte) *breach {
 	}
 	if !c.keepalive.at.IsZero() && c.keepalive.data == data {
 		c.keepalive.at = time.Time{}
+		return nil
+	}
+	if c.proposals.duePongs > 0 {
+		c.proposals.duePongs--
 		return nil
 	}
 	return c.chargeControl("PING ack", 1)

@@ -108,8 +108,7 @@ func (c *Conn) recvFrame(h wire.FrameHeader, p []byte) *breach {
 	case wire.Continuation:
 		return c.recvContinuation(h, p)
 	}
-	// "Implementations MUST ignore and discard frames of unknown types." RFC 9113, Section 4.1.
-	return c.chargeControl("unknown", 1)
+	return c.recvExtension(h, p)
 }
 
 // recvPriority checks a PRIORITY frame and forgets it: the scheme is deprecated (RFC 9113, Section 5.3.2).

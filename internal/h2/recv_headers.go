@@ -17,6 +17,7 @@ type fieldBlock struct {
 	streamID uint32
 	stream   *Stream // nil: a request that opens its stream, or nobody's
 	kind     blockKind
+	plain    bool      // the fields are those of a WS_OPEN
 	end      bool      // END_STREAM
 	sin      *breach   // of the stream, found before the fields were read; punished at the end
 	deadline time.Time // for END_HEADERS

@@ -47,18 +47,26 @@ func (c *Conn) Slots() int {
 		limit = c.peer.MaxConcurrentStreams
 	}
 	ids := (wire.MaxStreamID - int64(c.nextID) + 2) / 2
-	return int(max(0, min(int64(limit)-int64(len(c.streams)), ids)))
+	return int(max(0, min(int64(limit)-int64(c.OpenStreams()), ids)))
+}
+
+// openable says why no stream can be opened.
+func (c *Conn) openable() error {
+	if c.Slots() > 0 {
+		return nil
+	}
+	if c.Draining() || c.nextID > wire.MaxStreamID {
+		return ErrDraining
+	}
+	return ErrNoSlot
 }
 
 // Open starts a request (client). An error: no slot, draining, or no identifiers left; nothing was sent. The names of
 // fields are lower case; connection-specific and invalid fields are left out.
 func (c *Conn) Open(now time.Time, p Pseudo, fields []Field, end bool) (*Stream, error) {
 	c.now = now
-	if c.Slots() == 0 {
-		if c.Draining() || c.nextID > wire.MaxStreamID {
-			return nil, ErrDraining
-		}
-		return nil, ErrNoSlot
+	if err := c.openable(); err != nil {
+		return nil, err
 	}
 	s := c.newStream(c.nextID)
 	c.nextID += 2
@@ -203,7 +211,7 @@ func (c *Conn) spend(s *Stream, n int) {
 func (c *Conn) Reset(now time.Time, s *Stream, code wire.ErrCode) {
 	c.now = now
 	s.dropped = true
-	if s.closed || c.failed {
+	if s.closed || c.failed || c.cancelProposal(s, code) {
 		return
 	}
 	c.closeStream(s, closedByUs)

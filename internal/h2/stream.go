@@ -10,6 +10,8 @@ import "github.com/weftws/weft/internal/invariant"
 //	                  open --peer's END_STREAM-------> recvEnd
 //	sendDone and recvEnd, or RST_STREAM either way ---> closed --Release--> slot free (server)
 //
+// A stream of OpenFrame becomes open by WS_ACCEPT instead: see proposals.
+//
 // An idle or closed stream is in no table: identifiers alone tell the two apart.
 type Stream struct {
 	ID   uint32
@@ -60,16 +62,24 @@ func (s *Stream) Closed() bool { return s.closed }
 
 // newStream enters a stream into the table.
 func (c *Conn) newStream(id uint32) *Stream {
-	s := &Stream{
+	s := c.makeStream(id)
+	c.enter(s)
+	return s
+}
+
+func (c *Conn) makeStream(id uint32) *Stream {
+	return &Stream{
 		ID:          id,
 		conn:        c,
 		sendWindow:  int32(c.peer.InitialWindowSize),
 		recvWindow:  int32(c.recvInitial),
 		contentLeft: -1,
 	}
-	c.streams[id] = s
+}
+
+func (c *Conn) enter(s *Stream) {
+	c.streams[s.ID] = s
 	c.lastUsed = s
-	return s
 }
 
 // lookup returns the open stream with this identifier, or nil.
@@ -92,7 +102,7 @@ func (c *Conn) isIdle(id uint32) bool {
 	case c.cfg.Side == Server:
 		return id > c.maxPeerID
 	default:
-		return id >= c.nextID
+		return id >= c.nextID || c.isUnopened(id)
 	}
 }
 
@@ -173,6 +183,7 @@ const (
 	closedByEnd                    // END_STREAM both ways
 	closedByPeer                   // RST_STREAM from the peer
 	closedByUs                     // RST_STREAM from us: frames that were under way are ignored
+	neverOpened                    // proposed to a server that does not know WS_OPEN
 )
 
 // closedIDs remembers how the latest streams came to be closed, in two rings: resets of ours are needed for as long as

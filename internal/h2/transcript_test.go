@@ -26,6 +26,8 @@ import (
 //	... raw                                       after any command: the frames as bytes
 //	advance 10s                                   time passes; timeouts are obeyed on the way
 //	open [end]                                    Open, with the fields of the input
+//	openframe 0102030405060708                    OpenFrame with this nonce, likewise
+//	altsvc [stream=1] [origin=o]                  SendAltSvc, the input as value
 //	headers stream=1 [end]                        SendHeaders, likewise
 //	data stream=1 [len=n] [end]                   SendData, the input as it is or repeated up to len
 //	consume stream=1 n=5                          Consume
@@ -36,7 +38,7 @@ import (
 //	goaway NO_ERROR                               GoAway, the input as debug data
 //	state [stream=1] [connect]                    what the questions answer; connect: more of PeerSettings
 //
-// In the input, $get and $websocket stand for the pseudo-header fields of such requests.
+// In the input, $get and $websocket stand for the pseudo-header fields of such requests, $long for 16 KiB of text.
 //
 // The output is first the events ("event Reset ..."), then the frames ("-> RST_STREAM ...").
 func TestTranscripts(t *testing.T) {
@@ -105,6 +107,22 @@ func (x *script) step(t testing.TB, d *datadriven.TestData) string {
 			break
 		}
 		x.streams[s.ID] = s
+	case "openframe":
+		p, fields := parseFields(t, d)
+		s, err := x.conn.OpenFrame(x.now, p, fields, eightBytes(t, d))
+		if err != nil {
+			x.printf("error: %v", err)
+			break
+		}
+		x.streams[s.ID] = s
+	case "altsvc":
+		var s *Stream
+		if d.HasArg("stream") {
+			s = x.stream(t, d)
+		}
+		var origin string
+		d.MaybeScanArgs(t, "origin", &origin)
+		x.conn.SendAltSvc(s, origin, strings.TrimSuffix(d.Input, "\n"))
 	case "headers":
 		p, fields := parseFields(t, d)
 		x.conn.SendHeaders(x.stream(t, d), p, fields, d.HasArg("end"))
@@ -124,11 +142,7 @@ func (x *script) step(t testing.TB, d *datadriven.TestData) string {
 	case "release":
 		x.conn.Release(x.stream(t, d))
 	case "ping":
-		b, err := hex.DecodeString(d.CmdArgs[0].Key)
-		if err != nil || len(b) != 8 {
-			d.Fatalf(t, "a PING has 8 bytes: %v", err)
-		}
-		x.conn.Ping(x.now, [8]byte(b))
+		x.conn.Ping(x.now, eightBytes(t, d))
 	case "goaway":
 		x.conn.GoAway(code(t, d), d.Input)
 	case "state":
@@ -363,6 +377,10 @@ func (x *script) event(ev *Event) {
 		line += fmt.Sprintf(" %x rtt=%v", ev.Ping, ev.RTT)
 	case EventGoAway:
 		line += fmt.Sprintf(" last=%d %v %q", ev.LastStreamID, ev.Code, ev.Debug)
+	case EventAltSvc:
+		line += fmt.Sprintf(" origin=%q %q", ev.Advert.Origin, ev.Advert.Value)
+	case EventOrigin:
+		line += fmt.Sprintf(" %q", ev.Advert.Origins)
 	}
 	x.printf("%s", line)
 	if ev.Kind == EventReset {
@@ -404,7 +422,7 @@ func (x *script) stream(t testing.TB, d *datadriven.TestData) *Stream {
 
 // parseFields reads the field lines of the input.
 func parseFields(t testing.TB, d *datadriven.TestData) (p Pseudo, fields []Field) {
-	for line := range strings.Lines(strings.NewReplacer("$get", getLines, "$websocket", websocketLines).Replace(d.Input)) {
+	for line := range strings.Lines(strings.NewReplacer("$get", getLines, "$websocket", websocketLines, "$long", strings.Repeat("x", 16384)).Replace(d.Input)) {
 		line = strings.TrimSpace(line)
 		i := strings.Index(line[1:], ": ")
 		if i < 0 {
@@ -429,6 +447,14 @@ func parseFields(t testing.TB, d *datadriven.TestData) (p Pseudo, fields []Field
 		}
 	}
 	return p, fields
+}
+
+func eightBytes(t testing.TB, d *datadriven.TestData) [8]byte {
+	b, err := hex.DecodeString(d.CmdArgs[0].Key)
+	if err != nil || len(b) != 8 {
+		d.Fatalf(t, "not eight bytes: %v", err)
+	}
+	return [8]byte(b)
 }
 
 func number(t testing.TB, d *datadriven.TestData, key string, missing int) int {

@@ -38,6 +38,7 @@ var (
 	paddingTooLong         = onConn("padding-too-long", wire.ProtocolError, "RFC 9113, Section 6.1")
 	prioritySize           = onStream("priority-size", wire.FrameSizeError, "RFC 9113, Section 6.3")
 	pushPromiseForbidden   = onConn("push-promise-forbidden", wire.ProtocolError, "RFC 9113, Section 8.4")
+	wsAcceptUnexpected     = onConn("ws-accept-unexpected", wire.ProtocolError, "WebSocket streams 1, Section 4")
 	continuationUnexpected = onConn("continuation-unexpected", wire.ProtocolError, "RFC 9113, Section 6.10")
 )
 
@@ -177,6 +178,10 @@ func (c *Conn) abandonStreams() {
 	for _, s := range c.streams {
 		c.closeStream(s, closedByUs)
 	}
+	for _, pr := range c.proposals.undecided {
+		pr.stream.closed = true
+	}
+	c.proposals.undecided = nil
 }
 
 // detailText makes "peer exceeded stream window by 16 bytes (FLOW_CONTROL_ERROR, stream 5)".
