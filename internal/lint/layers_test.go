@@ -45,6 +45,7 @@ var layers = map[string]layer{
 	"": {rank: 50},
 
 	"gateway": {rank: 60},
+	"probe":   {rank: 60},
 	"lab":     {rank: 60},
 
 	"cmd/weft": {rank: 70},

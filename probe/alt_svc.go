@@ -1,0 +1,62 @@
+package probe
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/weftws/weft/negotiate"
+)
+
+// askAltSvc sends an ordinary request, and reports the endpoints that any response has named (RFC 7838). They are not connected
+// to.
+func (p *prober) askAltSvc(x *exchange) {
+	nc, err := x.dial("http/1.1")
+	if err == nil {
+		defer nc.Close()
+		h := p.header.Clone()
+		h.Set("Connection", "close")
+		var res *http.Response
+		if res, _, err = x.roundTrip1(nc, http.MethodHead, "/", h); err == nil {
+			p.saw(res.Header)
+		}
+	}
+	switch {
+	case len(p.report.altSvc) > 0:
+		x.conclude(Advertised, "%s", strings.Join(p.report.altSvc, " and "))
+	case noCommonProtocol(err):
+		x.conclude(Absent, "no response names another endpoint")
+	case err != nil:
+		x.failed(err)
+	default:
+		x.conclude(Absent, "no response names another endpoint")
+	}
+}
+
+// saw takes note of what any response says of the server.
+func (p *prober) saw(h http.Header) {
+	if s := h.Get("Server"); s != "" {
+		p.report.Server = printable(s)
+	}
+	for _, v := range h.Values("Alt-Svc") {
+		p.sawAltSvc(v)
+	}
+}
+
+func (p *prober) sawAltSvc(value string) {
+	if value = printable(value); !slices.Contains(p.report.altSvc, value) && len(p.report.altSvc) < maxAltSvc {
+		p.report.altSvc = append(p.report.altSvc, value)
+	}
+}
+
+const maxAltSvc = 8
+
+// askH3 asks nothing.
+func (p *prober) askH3(x *exchange) {
+	x.conclude(NotAsked, "this version of weft does not speak HTTP/3")
+	for _, v := range p.report.altSvc {
+		if strings.Contains(v, string(negotiate.H3)+"=") {
+			x.add("the server names it: %s", v)
+		}
+	}
+}
