@@ -42,15 +42,15 @@ func (r *Report) costs() []string {
 		return []string{fmt.Sprintf("reached in %d round trips, 1 once a connection is there", r.base+1)}
 	case r.ALPN == "h2" && r.open(negotiate.Settings):
 		return []string{fmt.Sprintf("reached in %d round trips, 1 once a connection is there", r.base+2)}
-	case r.ALPN == "h2" && upgrade:
+	case r.ALPN == "h2" && upgrade && r.Findings.Flag != "":
 		// The verdict falls one round trip after TLS; the Upgrade on the spare takes one more.
 		return []string{fmt.Sprintf("reached in %d round trips; %d once it is remembered", r.base+2, r.base+1)}
-	case upgrade:
+	case r.ALPN != "h2" && upgrade:
 		return []string{fmt.Sprintf("reached in %d round trips", r.base+1)}
 	}
 	for _, result := range r.Rungs {
 		if result.Verdict == Open {
-			return []string{fmt.Sprintf("reached in %d round trips by %s, which has to be switched on", result.RoundTrips, result.Rung)}
+			return []string{fmt.Sprintf("reached in %d round trips by %s alone", result.RoundTrips, result.Rung)}
 		}
 	}
 	return nil

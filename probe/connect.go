@@ -116,17 +116,20 @@ func (c *http2Conn) answered(id uint32) bool {
 func (c *http2Conn) converse(id uint32) {
 	a := c.answer(id)
 	t := &talk{}
-	send := func(b []byte) {
-		c.sendData(id, b)
+	say := func(what string, b []byte) {
+		if c.end == nil {
+			c.remark("the WebSocket is open: a masked %s", what)
+			c.send(dataNotation(id, b))
+		}
 	}
 	more := func() bool {
 		t.take(a.body)
 		a.body = nil
 		return t.fault != "" || t.closed || a.over()
 	}
-	send(t.ping())
+	say("Ping", t.ping())
 	c.await("check", c.part(0.25), func() bool { return more() || t.ponged })
-	send(t.close())
+	say("Close", t.close())
 	c.await("check", c.part(0.25), more)
 	switch {
 	case t.fault != "":
@@ -134,22 +137,8 @@ func (c *http2Conn) converse(id uint32) {
 	case !t.ponged:
 		c.add("no Pong came")
 	}
-	if a.over() {
-		c.sendIfAlive(fmt.Sprintf("RST_STREAM stream=%d CANCEL", id), !a.reset)
-		return
-	}
-	c.sendIfAlive(fmt.Sprintf("DATA stream=%d len=0 \"\" END_STREAM", id), true)
-}
-
-func (c *http2Conn) sendIfAlive(notation string, wanted bool) {
-	if wanted && c.end == nil && c.ctx.Err() == nil {
-		c.send(notation)
-	}
-}
-
-func (c *http2Conn) sendData(id uint32, b []byte) {
-	if c.end == nil {
-		c.send(dataNotation(id, b))
+	if !a.reset && c.end == nil && c.ctx.Err() == nil {
+		c.send(fmt.Sprintf("DATA stream=%d len=0 \"\" END_STREAM", id))
 	}
 }
 
