@@ -1,7 +1,9 @@
 package probe
 
 import (
+	"errors"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -26,6 +28,8 @@ func (p *prober) askAltSvc(x *exchange) {
 		x.conclude(Advertised, "%s", strings.Join(p.report.altSvc, " and "))
 	case noCommonProtocol(err):
 		x.conclude(Absent, "no response names another endpoint")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		x.conclude(classSilent, "no answer to HEAD within %v", p.opt.Timeout)
 	case err != nil:
 		x.failed(err)
 	default:

@@ -10,7 +10,7 @@ func (p *prober) askAssume(x *exchange) {
 	}
 	found := &p.report.Findings
 	c.send(preface + p.connect(1))
-	c.await("request", c.part(0.5), func() bool { return c.settings && c.answered(1) || c.over() })
+	c.await("request", c.part(0.4), func() bool { return c.settings && c.answered(1) || c.over() })
 	if c.noHTTP2() {
 		c.conclude(classVersion, "no HTTP/2: %s", endWords(c.end))
 		c.close()
@@ -45,7 +45,7 @@ func (p *prober) askEarlyData(x *exchange) {
 	t := &talk{}
 	b := t.ping()
 	c.send(preface + p.connect(1) + dataNotation(1, b))
-	c.await("request", c.part(0.5), func() bool { return c.settings && c.answered(1) || c.over() })
+	c.await("request", c.part(0.25), func() bool { return c.settings && c.answered(1) || c.over() })
 	came := c.came(1)
 	if !c.usable(1, 3) && !strings.HasPrefix(came, "GOAWAY") && c.over() {
 		came = "closed"

@@ -1,7 +1,9 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/weftws/weft/internal/frame"
@@ -99,7 +101,7 @@ func (c *http2Conn) ending(otherwise string) string {
 	switch {
 	case c.goAway != nil:
 		return fmt.Sprintf("GOAWAY %v", *c.goAway)
-	case c.end != nil:
+	case c.end != nil && !errors.Is(c.end, os.ErrDeadlineExceeded):
 		return "closed"
 	}
 	return otherwise
@@ -163,11 +165,11 @@ func (c *http2Conn) usable(tried, next uint32) bool {
 	}
 	n := nonce()
 	c.send(notation + fmt.Sprintf("PING %x\n", n))
-	if !c.await("check", c.part(1), func() bool { return c.acked[string(n[:])] || c.over() }) || c.over() {
+	if !c.await("check", c.part(0.25), func() bool { return c.acked[string(n[:])] || c.over() }) || c.over() {
 		return false
 	}
 	c.send(c.p.head(next))
-	c.await("check", c.part(1), func() bool { return c.answered(next) || c.over() })
+	c.await("check", c.part(0.25), func() bool { return c.answered(next) || c.over() })
 	return c.answer(next).status != 0
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,12 +17,14 @@ import (
 // An exchange is what one rung says to the server, on one connection or several, one after the other.
 type exchange struct {
 	p          *prober
-	ctx        context.Context
+	run        context.Context // the caller's
+	ctx        context.Context // with the rung's limit
 	start      time.Time
 	result     Result
 	roundTrips int    // of the connection that is open now
 	alpn       string // chosen on it
 	concluded  bool
+	release    []func() bool
 }
 
 // maxLines is how much evidence a rung keeps.
@@ -60,6 +63,9 @@ func (x *exchange) add(format string, args ...any) {
 
 // finish makes the evidence of the log.
 func (x *exchange) finish() {
+	for _, release := range x.release {
+		release()
+	}
 	x.result.Took = time.Since(x.start)
 	x.conclude(Verdict(negotiate.Silent), "server did not answer within %v", x.p.opt.Timeout)
 	x.remark("%s, %d round trips: %s", x.result.Verdict, x.result.RoundTrips, x.result.Reason)
@@ -99,6 +105,7 @@ func (x *exchange) dialWith(d *netdial.Dialer, alpn []string) (*netdial.Conn, er
 	if deadline, ok := x.ctx.Deadline(); ok {
 		nc.SetDeadline(deadline)
 	}
+	x.release = append(x.release, context.AfterFunc(x.run, func() { nc.Close() }))
 	return nc, nil
 }
 
@@ -121,7 +128,7 @@ func (x *exchange) failed(err error, alpn ...string) {
 	switch {
 	case noCommonProtocol(err):
 		x.conclude(Verdict(negotiate.Version), "server speaks none of %s (no_application_protocol)", strings.Join(alpn, ", "))
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		x.conclude(Verdict(negotiate.Silent), "%v", err)
 	default:
 		x.conclude(Verdict(negotiate.Transport), "%v", err)

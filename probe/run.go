@@ -174,9 +174,9 @@ func (p *prober) run(ctx context.Context) {
 
 // ask runs one rung's questions within its time limit.
 func (p *prober) ask(ctx context.Context, r negotiate.Rung, f func(*exchange)) Result {
-	ctx, cancel := context.WithTimeout(ctx, p.opt.Timeout)
+	limited, cancel := context.WithTimeout(ctx, p.opt.Timeout)
 	defer cancel()
-	x := &exchange{p: p, ctx: ctx, start: time.Now(), result: Result{Rung: r, Verdict: Verdict(negotiate.Silent)}}
+	x := &exchange{p: p, run: ctx, ctx: limited, start: time.Now(), result: Result{Rung: r, Verdict: Verdict(negotiate.Silent)}}
 	f(x)
 	x.finish()
 	return x.result

@@ -1,0 +1,515 @@
+package probe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weftws/weft/internal/h2/wire"
+	"github.com/weftws/weft/internal/simnet"
+	"github.com/weftws/weft/negotiate"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	version = Verdict(negotiate.Version)
+	killed  = Verdict(negotiate.Killed)
+	silent  = Verdict(negotiate.Silent)
+)
+
+// The behaviours that were observed at real servers, one a case.
+func TestBehaviours(t *testing.T) {
+	const rst = "RST PROTOCOL_ERROR"
+	upgraded := want{negotiate.Upgrade, Open, 3}
+	for _, c := range []struct {
+		name  string
+		fake  fake
+		wants []want
+		found Findings
+	}{
+		{
+			"new", fake{settings: flag, connect: yes},
+			[]want{upgraded, {negotiate.Settings, Open, 4}, {negotiate.Assume, Open, 3}, {negotiate.Token, version, 2}, {negotiate.H21, version, 2}, {negotiate.Frame, version, 3}, {negotiate.AltSvc, Absent, 3}},
+			Findings{"1", "200", "", "200", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"old, RST_STREAM", fake{connect: reset},
+			[]want{upgraded, {negotiate.Settings, version, 3}, {negotiate.Assume, version, 3}},
+			Findings{"absent", rst, "yes", rst, "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"old, the connection dies of DATA", fake{connect: reset, early: reset + "GOAWAY last=0 STREAM_CLOSED\n"},
+			[]want{{negotiate.Assume, version, 3}},
+			Findings{"absent", rst, "yes", "closed", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"old, 400", fake{connect: status(400)},
+			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, version, 3}},
+			Findings{"absent", "400", "yes", "400", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"flag and 405", fake{settings: flag, connect: status(405)},
+			[]want{{negotiate.Settings, "ambiguous", 4}, {negotiate.Assume, "ambiguous", 3}},
+			Findings{"1", "405", "yes", "405", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"500 on early DATA, GOAWAY on the idle frame", fake{settings: flag, connect: yes, early: status(500), idle: goAway},
+			[]want{{negotiate.Settings, Open, 4}, {negotiate.Assume, Open, 3}, {negotiate.Frame, version, 3}},
+			Findings{"1", "200", "", "500", "GOAWAY PROTOCOL_ERROR", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"false accept", fake{connect: yes},
+			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, FalseAccept, 3}},
+			Findings{"absent", "200", "yes", "200", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"false accept, flag 0", fake{settings: "ENABLE_CONNECT_PROTOCOL=0", connect: yes},
+			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, FalseAccept, 3}},
+			Findings{"0", "200", "yes", "200", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"GOAWAY", fake{connect: goAway},
+			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, killed, 3}},
+			Findings{"absent", "GOAWAY PROTOCOL_ERROR", "no", "GOAWAY PROTOCOL_ERROR", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"silence, old", fake{},
+			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, version, 3}},
+			Findings{"absent", "silence", "yes", "silence", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"silence, new", fake{settings: flag},
+			[]want{{negotiate.Settings, silent, 4}, {negotiate.Assume, silent, 3}},
+			Findings{"1", "silence", "yes", "silence", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"421", fake{settings: flag, connect: status(421), upgrade: "HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n"},
+			[]want{{negotiate.Upgrade, "misdirected", 3}, {negotiate.Settings, "misdirected", 4}, {negotiate.Assume, "misdirected", 3}},
+			Findings{"1", "421", "yes", "421", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"425", fake{settings: flag, connect: status(425), upgrade: "HTTP/1.1 425 Too Early\r\nContent-Length: 0\r\n\r\n"},
+			[]want{{negotiate.Upgrade, "early", 3}, {negotiate.Settings, "early", 4}, {negotiate.Assume, "early", 3}},
+			Findings{"1", "425", "yes", "425", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"refused by the application", fake{settings: flag, connect: status(403), upgrade: "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"},
+			[]want{{negotiate.Upgrade, "application", 3}, {negotiate.Settings, "application", 4}, {negotiate.Assume, "application", 3}},
+			Findings{"1", "403", "yes", "403", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"REFUSED_STREAM", fake{settings: flag, connect: "RST_STREAM stream=%d REFUSED_STREAM\n"},
+			[]want{{negotiate.Settings, "refused", 4}, {negotiate.Assume, "refused", 3}},
+			Findings{"1", "RST REFUSED_STREAM", "yes", "RST REFUSED_STREAM", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+		{
+			"the experimental rungs", fake{
+				alpn: []string{"wsoverh2", "h2.1", "h2", "http/1.1"}, connect: yes,
+				wsOpen: "WS_ACCEPT id=%d nonce=%x\n" + yes,
+			},
+			[]want{{negotiate.Token, Open, 3}, {negotiate.H21, Open, 3}, {negotiate.Frame, Open, 3}, {negotiate.Settings, version, 3}},
+			Findings{"absent", "200", "yes", "200", "silent", "accepted", "chosen", "wsoverh2", "h2.1"},
+		},
+		{
+			"the experimental rungs, taken back", fake{
+				alpn: []string{"wsoverh2", "h2.1", "h2", "http/1.1"}, connect: yes, settings: "ENABLE_CONNECT_PROTOCOL=0",
+				wsOpen: "PING %x ACK\nWS_ACCEPT id=%d nonce=%x\n",
+			},
+			[]want{{negotiate.Token, "handshake", 3}, {negotiate.H21, FalseAccept, 3}, {negotiate.Frame, version, 3}},
+			Findings{"0", "200", "yes", "200", "silent", "ignored", "chosen", "wsoverh2", "h2.1"},
+		},
+		{
+			"killed by WS_OPEN", fake{wsOpen: goAway},
+			[]want{{negotiate.Frame, killed, 3}},
+			Findings{"absent", "silence", "yes", "silence", "silent", "GOAWAY PROTOCOL_ERROR", "alert", "http/1.1", "h2"},
+		},
+		{
+			"none of ours in ALPN", fake{alpn: []string{"imap"}},
+			[]want{{negotiate.Upgrade, version, 0}, {negotiate.Settings, version, 0}, {negotiate.Assume, version, 0}, {negotiate.Token, version, 0}, {negotiate.AltSvc, Absent, 0}},
+			Findings{"", "", "", "", "", "", "alert", "", ""},
+		},
+		{
+			"only http/1.1 in ALPN", fake{alpn: []string{"http/1.1"}},
+			[]want{upgraded, {negotiate.Settings, version, 2}, {negotiate.Assume, version, 2}, {negotiate.H21, version, 2}, {negotiate.Frame, version, 2}},
+			Findings{"", "", "", "", "", "", "alert", "http/1.1", "http/1.1"},
+		},
+		{
+			"no ALPN", fake{alpn: []string{}},
+			[]want{upgraded, {negotiate.Settings, version, 2}, {negotiate.Token, version, 2}},
+			Findings{"", "", "", "", "", "", "none", "", ""},
+		},
+		{
+			"200 and the end of the stream", fake{settings: flag, connect: status(200)},
+			[]want{{negotiate.Settings, "handshake", 4}, {negotiate.Assume, "handshake", 3}},
+			Findings{"1", "200", "yes", "200", "silent", "ignored", "alert", "http/1.1", "h2"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inquire(t, c.fake, Options{Thorough: true}, func(t *testing.T, r *Report, _ time.Duration) {
+				wantResults(t, r, c.wants...)
+				if r.Findings != c.found {
+					t.Errorf("found %+v\nwant  %+v", r.Findings, c.found)
+				}
+				if r.Advice == "" {
+					t.Error("no advice")
+				}
+			})
+		})
+	}
+}
+
+// A server that takes connections and says nothing holds up each rung for its time limit, and no longer.
+func TestHang(t *testing.T) {
+	inquire(t, fake{settings: "none", deaf: true}, Options{Timeout: time.Second, Thorough: true}, func(t *testing.T, r *Report, took time.Duration) {
+		wantResults(t, r, want{negotiate.Upgrade, silent, 2}, want{negotiate.Settings, silent, 2}, want{negotiate.Assume, silent, 2},
+			want{negotiate.Frame, silent, 2}, want{negotiate.AltSvc, silent, 2})
+		if took > 7*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if r.Open() || !strings.HasPrefix(r.Advice, "no WebSocket to be had: no answer to GET") {
+			t.Errorf("open %t, advice %q", r.Open(), r.Advice)
+		}
+	})
+}
+
+// Nothing is asked of a server that does not get through its TLS handshake, or cannot be reached.
+func TestUnreachable(t *testing.T) {
+	for name, c := range map[string]struct {
+		serve func(nc net.Conn)
+		link  simnet.Link
+		want  string
+		took  time.Duration
+	}{
+		"no TLS handshake": {serve: func(nc net.Conn) { io.Copy(io.Discard, nc) }, want: "deadline exceeded", took: 2 * time.Second},
+		"no TLS":           {serve: func(nc net.Conn) { io.WriteString(nc, "HTTP/1.1 400 Bad Request\r\n\r\n") }, want: "does not speak TLS", took: 2 * rtt},
+		"refused":          {link: simnet.Link{Refuse: true}, want: "refused", took: rtt},
+		"black hole":       {link: simnet.Link{BlackHole: true}, want: "deadline exceeded", took: 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+				n.SetLink(fakeAddr, c.link)
+				l := n.Listen(fakeAddr)
+				go func() {
+					for {
+						nc, err := l.Accept()
+						if err != nil {
+							return
+						}
+						c.serve(nc)
+						nc.Close()
+					}
+				}()
+				start := time.Now()
+				r, err := Run(t.Context(), fakeURL, Options{NetDial: n.DialContext, Timeout: 2 * time.Second})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(start); took != c.took {
+					t.Errorf("took %v, want %v", took, c.took)
+				}
+				for _, result := range r.Rungs {
+					if result.Rung != negotiate.H3 && (result.Verdict != "transport" || !strings.Contains(result.Reason, c.want) || len(result.Evidence) == 0) {
+						t.Errorf("%s: %s, %q, evidence %q; want transport, %q", result.Rung, result.Verdict, result.Reason, result.Evidence, c.want)
+					}
+				}
+				if !strings.HasPrefix(r.Advice, "not reached: ") {
+					t.Errorf("advice %q", r.Advice)
+				}
+			})
+		})
+	}
+}
+
+func TestUntrusted(t *testing.T) {
+	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+		cert, _ := simnet.Certificate("10.0.0.2")
+		l := n.Listen(fakeAddr)
+		go func() {
+			for {
+				nc, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go (&fake{}).accept(nc, cert)
+			}
+		}()
+		r, err := Run(t.Context(), fakeURL, Options{NetDial: n.DialContext})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Open() || r.Reached || !strings.Contains(r.Advice, "--insecure") {
+			t.Errorf("open %t, reached %t, advice %q", r.Open(), r.Reached, r.Advice)
+		}
+	})
+}
+
+// A server may choose what was not offered. crypto/tls has no such server: this one sends a ServerHello of TLS 1.2 and no more.
+func TestStrayALPN(t *testing.T) {
+	alpn := append([]byte{0, 16, 0, 11, 0, 9, 8}, "http/1.1"...)
+	extensions := append([]byte{0xff, 1, 0, 1, 0}, alpn...) // behind another one
+	hello := append([]byte{3, 3}, make([]byte, 32)...)      // version, random
+	hello = append(hello, 0, 0xc0, 0x2f, 0)                 // no session, a cipher suite, no compression
+	hello = append(append(hello, 0, byte(len(extensions))), extensions...)
+	message := append([]byte{2, 0, 0, byte(len(hello))}, hello...)
+	record := append([]byte{22, 3, 3, 0, byte(len(message))}, message...)
+	if got := parseServerALPN(record); got != "http/1.1" {
+		t.Fatalf("parsed %q, want http/1.1", got)
+	}
+	for i := range record { // whatever is cut off, nothing is read behind the end
+		parseServerALPN(record[:i])
+	}
+	f := fake{serve: func(nc net.Conn) {
+		buf := make([]byte, 4096)
+		n, _ := nc.Read(buf)
+		// The offer of the token alone is the shortest: it has no second protocol.
+		if strings.Contains(string(buf[:n]), "\x00\x10\x00\x0b\x00\x09\x08wsoverh2") {
+			nc.Write(record)
+			nc.Read(buf)
+			return
+		}
+		nc.Write([]byte{21, 3, 3, 0, 2, 2, 120}) // no_application_protocol
+	}}
+	inquire(t, f, Options{Rungs: []negotiate.Rung{negotiate.Token}}, func(t *testing.T, r *Report, _ time.Duration) {
+		wantResults(t, r, want{negotiate.Token, version, 0})
+		if r.Findings.OnlyToken != "stray http/1.1" {
+			t.Errorf("only wsoverh2: %q, want stray http/1.1", r.Findings.OnlyToken)
+		}
+	})
+}
+
+// Prior knowledge: HTTP/2 without TLS is asked about, ALPN is not.
+func TestPlain(t *testing.T) {
+	inquire(t, fake{plain: true, head: "Alt-Svc: h2=\":8443\"\r\nServer: fake\r\n"}, Options{}, func(t *testing.T, r *Report, _ time.Duration) {
+		wantResults(t, r, want{negotiate.Upgrade, Open, 2}, want{negotiate.Settings, version, 2}, want{negotiate.Assume, version, 2},
+			want{negotiate.Token, NotAsked, 0}, want{negotiate.H21, NotAsked, 0}, want{negotiate.Frame, version, 2},
+			want{negotiate.AltSvc, Advertised, 2}, want{negotiate.H3, NotAsked, 0})
+		if r.Advice != "reached in 2 round trips" || r.Server != "fake" || r.Result(negotiate.AltSvc).Reason != `h2=":8443"` {
+			t.Errorf("advice %q, server %q, alt-svc %q", r.Advice, r.Server, r.Result(negotiate.AltSvc).Reason)
+		}
+	})
+}
+
+func TestAdvice(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fake fake
+		want []string
+	}{
+		{"new", fake{settings: flag, connect: yes}, []string{"reached in 3 round trips, 1 once a connection is there"}},
+		{"old", fake{connect: reset}, []string{"reached in 4 round trips; 3 once it is remembered", "does not announce SETTINGS_ENABLE_CONNECT_PROTOCOL; its operator could switch on RFC 8441"}},
+		{"Apache", fake{connect: reset, head: "Server: Apache/2.4.71 (Debian)\r\n"}, []string{"H2WebSockets on"}},
+		{"false accept", fake{connect: yes}, []string{"reached in 4", "says yes to a CONNECT that it has not understood"}},
+		{"GOAWAY", fake{connect: goAway}, []string{"reached in 4", "ends the connection over a CONNECT"}},
+		{"HTTP/1.1", fake{alpn: []string{"http/1.1"}}, []string{"reached in 3 round trips", "no HTTP/2"}},
+		{"promises", fake{settings: flag, connect: status(405)}, []string{"reached", "does not keep to it", "405 Method Not Allowed"}},
+		{"nothing", fake{connect: reset, upgrade: "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"}, []string{"no WebSocket to be had: server answered 404 Not Found"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inquire(t, c.fake, Options{}, func(t *testing.T, r *Report, _ time.Duration) {
+				for _, want := range c.want {
+					if !strings.Contains(r.Advice, want) {
+						t.Errorf("advice %q lacks %q", r.Advice, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What is JSON to others has these names and no more; secrets are not in it.
+func TestJSON(t *testing.T) {
+	opt := Options{
+		Rungs:  []negotiate.Rung{negotiate.Upgrade, negotiate.Assume, negotiate.Frame},
+		Header: http.Header{"Authorization": {"Bearer hidden"}, "Cookie": {"id=hidden"}, "X-Shown": {"visible"}},
+	}
+	inquire(t, fake{settings: flag, connect: yes + "  set-cookie: hidden\n"}, opt, func(t *testing.T, r *Report, _ time.Duration) {
+		b, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(b), "hidden") || !strings.Contains(string(b), "authorization: (13 bytes)") || !strings.Contains(string(b), "x-shown: visible") {
+			t.Errorf("secrets are shown, or what is none is not: %s", b)
+		}
+		var got struct {
+			URL    string
+			Rungs  []map[string]any
+			Advice string
+		}
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.URL != fakeURL || len(got.Rungs) != 3 || got.Advice == "" {
+			t.Errorf("%s", b)
+		}
+		for _, rung := range got.Rungs {
+			if len(rung) != 4 || rung["rung"] == nil || rung["verdict"] == nil || rung["round_trips"] == nil || rung["evidence"] == nil {
+				t.Errorf("a rung is %v", rung)
+			}
+		}
+		wantEvidence := []string{"-> PREFACE", "-> SETTINGS ENABLE_PUSH=0", "-> HEADERS stream=1 END_HEADERS", "->   :method: CONNECT"}
+		if e := r.Result(negotiate.Assume).Evidence; len(e) < 6 || !slices.Equal(e[2:6], wantEvidence) {
+			t.Errorf("evidence %q, want %q from line 3 on", e, wantEvidence)
+		}
+	})
+}
+
+// What is shown does not depend on the network's speed.
+func TestRoundTripsAreFlights(t *testing.T) {
+	var first []want
+	for _, pace := range []time.Duration{time.Millisecond, 400 * time.Millisecond} {
+		simnet.Run(t, pace, func(t *testing.T, n *simnet.Network) {
+			l := n.Listen("10.0.0.2:80")
+			go func() {
+				for {
+					nc, err := l.Accept()
+					if err != nil {
+						return
+					}
+					f := fake{settings: flag, connect: yes}
+					go func() { defer nc.Close(); f.serve2(nc) }()
+				}
+			}()
+			r, err := Run(t.Context(), "ws://10.0.0.2/", Options{NetDial: n.DialContext, Timeout: 10 * time.Second,
+				Rungs: []negotiate.Rung{negotiate.Settings, negotiate.Assume, negotiate.Frame}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []want
+			for _, result := range r.Rungs {
+				got = append(got, want{result.Rung, result.Verdict, result.RoundTrips})
+			}
+			if first == nil {
+				first = got
+			}
+			if !slices.Equal(got, first) {
+				t.Errorf("%v, want %v as on a fast network", got, first)
+			}
+		})
+	}
+	if wants := []want{{negotiate.Settings, Open, 3}, {negotiate.Assume, Open, 2}, {negotiate.Frame, version, 2}}; !slices.Equal(first, wants) {
+		t.Errorf("%v, want %v", first, wants)
+	}
+}
+
+// A server cannot keep the probe busy, nor fill its memory.
+func TestHostile(t *testing.T) {
+	flood := func(text string) func(nc net.Conn) {
+		return func(nc net.Conn) {
+			b, err := wire.NewParser().Append(nil, text)
+			if err != nil {
+				panic(err)
+			}
+			nc.SetDeadline(time.Now().Add(time.Minute))
+			for err == nil {
+				_, err = nc.Write(b)
+			}
+		}
+	}
+	for name, serve := range map[string]func(nc net.Conn){
+		"SETTINGS for ever": flood("SETTINGS\n"),
+		"PING for ever":     flood("SETTINGS\nPING 0102030405060708\n"),
+		"DATA for ever":     flood("DATA stream=1 len=16000 \"x\"\n"),
+		"a huge frame":      flood("DATA stream=1 len=20000 \"x\"\n"),
+		"fields for ever":   flood("HEADERS stream=1\n  x: " + strings.Repeat("y", 3000) + "\nCONTINUATION stream=1\n  x: y\n"),
+		"one byte a second": trickle,
+		"no HTTP": func(nc net.Conn) {
+			io.WriteString(nc, "\xff\xfe\xfd\x1b[2J garbage\r\n\r\n")
+			nc.Read(make([]byte, 100))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+				n.SetLink(fakeAddr, simnet.Link{SendBuffer: 64 << 10})
+				l := n.Listen(fakeAddr)
+				go func() {
+					for {
+						nc, err := l.Accept()
+						if err != nil {
+							return
+						}
+						go func() { defer nc.Close(); serve(nc) }()
+					}
+				}()
+				start := time.Now()
+				r, err := Run(t.Context(), "ws://"+fakeAddr+"/", Options{NetDial: n.DialContext, Thorough: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(start); took > 9*DefaultTimeout {
+					t.Errorf("took %v", took)
+				}
+				for _, result := range r.Rungs {
+					text := strings.Join(result.Evidence, "\n")
+					if result.Verdict == Open || len(result.Evidence) > maxLines+2 || len(text) > 1<<20 || strings.Contains(text, "\x1b") {
+						t.Errorf("%s: %s with %d lines, %d bytes", result.Rung, result.Verdict, len(result.Evidence), len(text))
+					}
+				}
+			})
+		})
+	}
+}
+
+func trickle(nc net.Conn) {
+	for {
+		if _, err := nc.Write([]byte{0}); err != nil {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// Cancelling ends it at once, with the cause and without connections that are left.
+func TestCancel(t *testing.T) {
+	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+		l := n.Listen(fakeAddr)
+		go func() {
+			for {
+				nc, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() { defer nc.Close(); io.Copy(io.Discard, nc) }()
+			}
+		}()
+		why := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(why) })
+		start := time.Now()
+		_, err := Run(ctx, "ws://"+fakeAddr+"/", Options{NetDial: n.DialContext})
+		if took := time.Since(start); !errors.Is(err, why) || took != time.Second {
+			t.Errorf("%v after %v, want %v after 1s", err, took, why)
+		}
+	})
+}
+
+func TestArguments(t *testing.T) {
+	for _, c := range []struct {
+		url  string
+		opt  Options
+		want string
+	}{
+		{"https://example.com/", Options{}, "no WebSocket URL"},
+		{"wss:///path", Options{}, "no WebSocket URL"},
+		{"wss://a:b@example.com/", Options{}, "user information"},
+		{"wss://example.com/#x", Options{}, "fragment"},
+		{"wss://example.com/", Options{Header: http.Header{"A B": {"c"}}}, "malformed"},
+		{"wss://example.com/", Options{Header: http.Header{"A": {"c\r\nd"}}}, "malformed"},
+		{"wss://example.com/", Options{Header: http.Header{"Sec-Websocket-Key": {"c"}}}, "Sec-WebSocket-Key"},
+		{"wss://example.com/", Options{Header: http.Header{"A": {strings.Repeat("c", 9000)}}}, fmt.Sprint(maxHeaderBytes)},
+	} {
+		if _, err := Run(t.Context(), c.url, c.opt); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %v: %v, want an error with %q", c.url, c.opt.Header, err, c.want)
+		}
+	}
+}
