@@ -1,0 +1,115 @@
+package lab
+
+import (
+	"slices"
+
+	"github.com/weftws/weft/negotiate"
+)
+
+// A Case is one row of the table and how it comes about: who dials whom by which policy, and what happened before.
+type Case struct {
+	Row
+	policy negotiate.Policy
+	by     negotiate.Rung    // the rung that opens it
+	before *negotiate.Policy // of a dial to the same origin that is not measured; nil: there was none
+	keep   bool              // that dial's connections are there still
+	origin Features
+	next   *Features // what stands where the origin's Alt-Svc points to; nil: it has none
+}
+
+// Cases returns the table's rows, of the given rungs or of all, in the order of the documentation. Exact and Live are 0.
+// Rungs that this version does not have are left out: [Rung.Available].
+func Cases(rungs ...negotiate.Rung) []Case {
+	var list []Case
+	for _, c := range cases() {
+		if c.Rung.Available() && (len(rungs) == 0 || slices.Contains(rungs, c.Rung)) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// The usual policy of each rung: nothing but it, and what it falls back to. No spare, but for assume, which has the default policy.
+var (
+	onlyUpgrade = rungs(negotiate.Upgrade)
+	settings    = rungs(negotiate.Settings, negotiate.Upgrade)
+	assume      = rungs(negotiate.Assume, negotiate.Settings, negotiate.Upgrade)
+	token       = rungs(negotiate.Token, negotiate.Upgrade)
+	h21         = never(rungs(negotiate.H21, negotiate.Assume, negotiate.Settings, negotiate.Upgrade))
+	frame       = never(rungs(negotiate.Frame, negotiate.Upgrade))
+	altSvc      = rungs(negotiate.AltSvc, negotiate.Assume, negotiate.Settings, negotiate.Upgrade)
+)
+
+func rungs(r ...negotiate.Rung) negotiate.Policy { return negotiate.Policy{Rungs: r} }
+
+func with(p negotiate.Policy, s negotiate.SpareMode) negotiate.Policy {
+	p.Spare = s
+	return p
+}
+
+func never(p negotiate.Policy) negotiate.Policy { return with(p, negotiate.Never) }
+
+// cases are all rows. A server of this module is either new in everything or as old as HTTP/2 itself.
+func cases() []Case {
+	return []Case{
+		fresh(negotiate.Upgrade, New, onlyUpgrade),
+		fresh(negotiate.Upgrade, Old, onlyUpgrade),
+
+		fresh(negotiate.Settings, New, settings),
+		fresh(negotiate.Settings, Old, settings),
+		live(negotiate.Settings, New, settings, settings),
+		live(negotiate.Settings, Old, settings, settings),
+
+		fresh(negotiate.Assume, New, assume),
+		fresh(negotiate.Assume, Old, assume),
+		live(negotiate.Assume, New, assume, assume),
+		fresh(negotiate.Assume, Old, never(assume)).named("Spare: Never", ""),
+		fresh(negotiate.Assume, Old, with(assume, negotiate.Eager)).named("Spare: Eager", ""),
+		fresh(negotiate.Assume, New, assume).after(assume).named("", "remembered"),
+		fresh(negotiate.Assume, Old, assume).after(assume).named("", "remembered"),
+
+		fresh(negotiate.Token, New, token),
+		fresh(negotiate.Token, Old, token),
+		live(negotiate.Token, New, token, token),
+
+		fresh(negotiate.H21, New, h21),
+		fresh(negotiate.H21, Old, h21),
+		live(negotiate.H21, New, h21, h21),
+		fresh(negotiate.H21, Old, with(h21, negotiate.Staggered)).named("Spare: Staggered", ""),
+		fresh(negotiate.H21, Old, never(rungs(negotiate.H21, negotiate.Upgrade))).named("no other rung of HTTP/2", ""),
+
+		fresh(negotiate.Frame, New, frame),
+		fresh(negotiate.Frame, Old, frame),
+		live(negotiate.Frame, New, frame, frame),
+		live(negotiate.Frame, Old, frame, settings),
+		fresh(negotiate.Frame, Old, with(frame, negotiate.Staggered)).named("Spare: Staggered", ""),
+	}
+}
+
+// fresh is a dial to an origin of which nothing is known.
+func fresh(r negotiate.Rung, kind string, p negotiate.Policy) Case {
+	c := Case{Row: Row{Rung: r, Server: kind, Connection: Fresh}, policy: p, by: negotiate.Upgrade, origin: oldServer}
+	if kind == New {
+		c.by, c.origin = r, newServer
+	}
+	return c
+}
+
+// live is a dial where an earlier one, by its own policy, has left a connection.
+func live(r negotiate.Rung, kind string, p, before negotiate.Policy) Case {
+	c := fresh(r, kind, p).after(before)
+	c.Connection, c.keep = Warm, true
+	return c
+}
+
+// after is c with a dial before it whose connections are gone.
+func (c Case) after(before negotiate.Policy) Case {
+	c.before = &before
+	return c
+}
+
+// named is c with what tells it from the rung's usual row.
+func (c Case) named(policy, dial string) Case {
+	c.Policy, c.Dial = policy, dial
+	return c
+}

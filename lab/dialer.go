@@ -1,0 +1,284 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/h2/wire"
+	"github.com/weftws/weft/negotiate"
+)
+
+// A dialer obeys the machine of package negotiate as weft.Dialer does, in a world of which nothing is real.
+type dialer struct {
+	clock
+	rtt          time.Duration
+	origin       Features
+	alternatives map[negotiate.Alternative]Features // what stands where Alt-Svc points to
+
+	pool   []*pooled
+	known  negotiate.Entry
+	altSvc []negotiate.Alternative // named by the origin, and fresh
+}
+
+// A pooled connection is one whose SETTINGS have arrived.
+type pooled struct {
+	*link
+	id       uint64
+	alpn     string
+	alt      *negotiate.Alternative
+	noFrames bool
+}
+
+// A dial is one run of a machine.
+type dial struct {
+	*dialer
+	machine  *negotiate.Machine
+	attempts map[int]*attempt
+	timer    int // counts SetTimer orders
+	result   negotiate.Order
+}
+
+// An attempt is what a dial holds of one of the machine's attempts.
+type attempt struct {
+	id     int
+	alt    *negotiate.Alternative
+	alpn   string
+	link   *link
+	stream *h2.Stream
+	over   bool
+}
+
+// dial opens a WebSocket and returns by which rung, and how long it took.
+func (d *dialer) dial(p negotiate.Policy) (negotiate.Rung, time.Duration, error) {
+	if err := p.Validate(); err != nil {
+		return "", 0, err
+	}
+	run := &dial{dialer: d, machine: negotiate.New(p, d.facts()), attempts: make(map[int]*attempt)}
+	start := d.now
+	run.obey(run.machine.Start(start))
+	if !d.run(run.machine.Done) {
+		return "", 0, errors.New("machine waits for something that never comes")
+	}
+	switch o := run.result.(type) {
+	case negotiate.Succeed:
+		for _, r := range o.Confirm {
+			d.known = d.known.Remember(r, d.now)
+		}
+		for alt := range d.alternatives { // the response names it
+			d.altSvc = []negotiate.Alternative{alt}
+		}
+		took := d.now.Sub(start)
+		if n := run.machine.RoundTrips(); time.Duration(n)*d.rtt != took {
+			return "", 0, fmt.Errorf("machine counts %d round trips, and %v have passed at %v each", n, took, d.rtt)
+		}
+		return o.Rung, took, nil
+	case negotiate.Fail:
+		return "", 0, fmt.Errorf("%s: %s", o.Class, o.Reason)
+	}
+	return "", 0, errors.New("machine has ended without a result")
+}
+
+func (d *dialer) facts() negotiate.Facts {
+	f := negotiate.Facts{Secure: true, Known: d.known, Alternatives: slices.Clone(d.altSvc)}
+	for _, p := range d.pool {
+		e := p.ends[client].engine
+		s := e.PeerSettings()
+		f.Live = append(f.Live, negotiate.LiveConn{
+			ID: p.id, ALPN: p.alpn, SettingsReceived: s.Received, ConnectProtocol: s.ConnectProtocol, NoFrames: p.noFrames,
+			Slots: e.Slots(), Draining: e.Draining(), Alt: p.alt,
+		})
+	}
+	return f
+}
+
+// closeAll closes the connections, and keeps what was learnt.
+func (d *dialer) closeAll() { d.pool = nil }
+
+// obey carries out the orders in their sequence.
+func (d *dial) obey(orders []negotiate.Order) {
+	for _, o := range orders {
+		switch o := o.(type) {
+		case negotiate.UseLive:
+			d.useLive(o)
+		case negotiate.AwaitProbe:
+			d.after(0, func() { d.report(nil, negotiate.ProbeDone{Facts: d.facts()}) })
+		case negotiate.Connect:
+			d.connect(o)
+		case negotiate.WaitSettings:
+			d.startHTTP2(d.attempts[o.Attempt])
+		case negotiate.SendConnect:
+			d.open(d.attempts[o.Attempt], false)
+		case negotiate.SendFrame:
+			d.open(d.attempts[o.Attempt], true)
+		case negotiate.SendUpgrade:
+			a := d.attempts[o.Attempt]
+			d.after(d.rtt, func() { d.report(a, negotiate.Response{Attempt: a.id, Status: 101}) })
+		case negotiate.Keep:
+			// It has been in the pool since its SETTINGS came.
+		case negotiate.Settle:
+			d.settleAssumption(d.attempts[o.Attempt])
+		case negotiate.Remember:
+			d.known = d.known.Remember(o, d.now)
+		case negotiate.Forget:
+			d.known = d.known.Forget(o.Rung, d.now)
+		case negotiate.DropAlternative:
+			d.altSvc = slices.DeleteFunc(d.altSvc, func(a negotiate.Alternative) bool { return a == o.Alt })
+		case negotiate.Discard:
+			d.discard(d.attempts[o.Attempt], o.How)
+		case negotiate.SetTimer:
+			d.setTimer(o.At)
+		case negotiate.Succeed, negotiate.Fail:
+			d.result = o
+		default:
+			panic(fmt.Sprintf("lab: order %T is unknown", o))
+		}
+	}
+}
+
+// report tells the machine what came of a, unless a was given up.
+func (d *dial) report(a *attempt, o negotiate.Outcome) {
+	if a == nil || !a.over {
+		d.obey(d.machine.Report(d.now, o))
+	}
+}
+
+func (d *dial) setTimer(at time.Time) {
+	d.timer++
+	n := d.timer
+	d.after(at.Sub(d.now), func() {
+		if n == d.timer {
+			d.report(nil, negotiate.Timer{})
+		}
+	})
+}
+
+// connect makes a connection: a round trip for TCP, and one for TLS.
+func (d *dial) connect(o negotiate.Connect) {
+	a := &attempt{id: o.Attempt, alt: o.Alt}
+	d.attempts[o.Attempt] = a
+	f := d.origin
+	if o.Alt != nil {
+		f = d.alternatives[*o.Alt]
+	}
+	d.after(d.rtt, func() { d.report(a, negotiate.Reached{Attempt: a.id, RTT: d.rtt}) })
+	d.after(2*d.rtt, func() {
+		if a.over {
+			return
+		}
+		if a.alpn = f.choose(o.ALPN); a.alpn == "" {
+			d.report(a, negotiate.ConnectFailed{Attempt: a.id, Step: negotiate.StepTLS, Err: errNoProtocol})
+			return
+		}
+		if rule, ok := connectRules[a.alpn]; ok {
+			a.link = newLink(&d.clock, d.rtt/2, rule, f)
+			a.link.ends[client].recv = func(ev *h2.Event) func() { return d.recvNew(a, ev) }
+		}
+		d.report(a, negotiate.Connected{Attempt: a.id, ALPN: a.alpn})
+	})
+}
+
+var errNoProtocol = errors.New("no application protocol (RFC 7301, Section 3.2)")
+
+// recvNew takes what comes on a connection that a has made.
+func (d *dial) recvNew(a *attempt, ev *h2.Event) func() {
+	if ev.Kind != h2.EventSettings || !ev.First {
+		return d.recvStream(a, ev)
+	}
+	return func() {
+		s, slots := a.link.ends[client].engine.PeerSettings(), a.link.ends[client].engine.Slots()
+		if s.ConnectAtFirst || a.stream == nil {
+			d.addToPool(a)
+		}
+		d.report(a, negotiate.SettingsReceived{
+			Attempt: a.id, Present: s.ConnectPresent, ConnectProtocol: s.ConnectAtFirst, Slots: slots,
+		})
+	}
+}
+
+func (d *dial) addToPool(a *attempt) {
+	d.pool = append(d.pool, &pooled{link: a.link, id: uint64(len(d.pool) + 1), alpn: a.alpn, alt: a.alt})
+}
+
+// recvStream takes what comes for a's stream.
+func (d *dial) recvStream(a *attempt, ev *h2.Event) func() {
+	var o negotiate.Outcome
+	switch {
+	case ev.Kind == h2.EventGoAway && ev.Code != wire.NoError:
+		o = negotiate.ConnLost{Attempt: a.id, GoAway: true, Code: uint64(ev.Code)}
+	case ev.Stream == nil || ev.Stream != a.stream:
+		return nil
+	case ev.Kind == h2.EventHeaders && ev.Pseudo.Status >= 200:
+		o = negotiate.Response{Attempt: a.id, Status: ev.Pseudo.Status, Ended: ev.End}
+	case ev.Kind == h2.EventReset:
+		o = negotiate.StreamReset{
+			Attempt: a.id, Code: uint64(ev.Code), Unprocessed: ev.Unprocessed, Local: ev.Initiator == h2.Local,
+		}
+	case ev.Kind == h2.EventFrameAccepted:
+		o = negotiate.FrameAccepted{Attempt: a.id}
+	case ev.Kind == h2.EventFrameUnsupported:
+		for _, p := range d.pool {
+			p.noFrames = p.noFrames || p.link == a.link
+		}
+		o = negotiate.FrameUnsupported{Attempt: a.id}
+	default:
+		return nil
+	}
+	return func() { d.report(a, o) }
+}
+
+// useLive takes a stream on a connection of the pool.
+func (d *dial) useLive(o negotiate.UseLive) {
+	a := &attempt{id: o.Attempt}
+	d.attempts[o.Attempt] = a
+	for _, p := range d.pool {
+		if p.id == o.Conn {
+			a.link, a.alpn, a.alt = p.link, p.alpn, p.alt
+			a.link.ends[client].recv = func(ev *h2.Event) func() { return d.recvStream(a, ev) }
+		}
+	}
+	d.open(a, o.Frame)
+}
+
+func (d *dial) startHTTP2(a *attempt) { a.link.flush(client) }
+
+// open sends the handshake, with what HTTP/2 begins with in the same flight if that has not been sent.
+func (d *dial) open(a *attempt, frame bool) {
+	var err error
+	if a.stream, err = a.link.open(frame); err != nil {
+		d.after(0, func() { d.report(a, negotiate.NoSlot{Attempt: a.id}) })
+		return
+	}
+	d.startHTTP2(a)
+}
+
+// settleAssumption resets the stream, asks whether the connection has survived, and then leaves it in the pool.
+func (d *dial) settleAssumption(a *attempt) {
+	a.over = true
+	e := &a.link.ends[client]
+	e.engine.Reset(d.now, a.stream, wire.Cancel)
+	e.engine.Ping(d.now, [8]byte{'s', 'e', 't', 't', 'l', 'e'})
+	e.recv = func(ev *h2.Event) func() {
+		if ev.Kind != h2.EventPong {
+			return nil
+		}
+		return func() { d.addToPool(a) }
+	}
+	a.link.flush(client)
+}
+
+func (d *dial) discard(a *attempt, how negotiate.How) {
+	a.over = true
+	if a.link == nil {
+		return
+	}
+	if a.stream != nil {
+		a.link.ends[client].engine.Reset(d.now, a.stream, wire.Cancel)
+	}
+	if how != negotiate.CancelStream {
+		d.pool = slices.DeleteFunc(d.pool, func(p *pooled) bool { return p.link == a.link })
+	}
+	a.link.flush(client)
+}

@@ -1,0 +1,54 @@
+package lab
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/weftws/weft/negotiate"
+)
+
+// A Row is what one way of opening a WebSocket costs.
+type Row struct {
+	Rung       negotiate.Rung `json:"rung"`
+	Server     string         `json:"server"`     // "new": it knows the rung; "old"
+	Connection string         `json:"connection"` // "fresh", or "live": there is an HTTP/2 connection already
+	Exact      float64        `json:"exact"`      // round trips, computed
+	Live       float64        `json:"live,omitempty"`
+
+	Policy string `json:"policy,omitempty"` // what differs from the rung's usual policy: "Spare: Never"
+	Dial   string `json:"dial,omitempty"`   // "": the first to the origin; "second", "remembered", "stale"
+	Peer   string `json:"peer,omitempty"`   // "": the server of this module
+}
+
+// Deviation is how much more was measured than computed: 0.02 is 2 per cent. It is 0 for a row that was not measured.
+func (r Row) Deviation() float64 {
+	if r.Live == 0 {
+		return 0
+	}
+	return r.Live/r.Exact - 1
+}
+
+// Tolerance is the largest deviation, either way, of a measurement that agrees with the computation.
+const Tolerance = 0.10
+
+// Agrees reports whether what was measured is what was computed, within Tolerance.
+func (r Row) Agrees() bool { return math.Abs(r.Deviation()) <= Tolerance }
+
+// String names the row: "assume, old server, fresh connection, Spare: Never".
+func (r Row) String() string {
+	s := fmt.Sprintf("%s, %s server, %s connection", r.Rung, r.Server, r.Connection)
+	for _, more := range []string{r.Policy, r.Dial, r.Peer} {
+		if more != "" {
+			s += ", " + more
+		}
+	}
+	return s
+}
+
+// What Row.Server and Row.Connection may be.
+const (
+	New   = "new"
+	Old   = "old"
+	Fresh = "fresh"
+	Warm  = "live"
+)
