@@ -4,10 +4,10 @@ FUZZTIME ?= 10s
 bin := $(CURDIR)/.cache/bin
 platforms := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help fmt lint test race fuzz cover rewrite conform interop bench build-all all peers tools platforms $(platforms)
+.PHONY: help fmt lint test race fuzz cover rewrite conform interop field-guide bench build-all all peers tools platforms $(platforms)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 fmt: ## format the Go files
 	gofmt -w $$(git ls-files '*.go')
@@ -46,6 +46,9 @@ conform: tools ## h2spec against the HTTP/2 server
 
 interop: peers ## the interop module: other clients, servers, proxies, browsers
 	cd interop && go test ./...
+
+field-guide: peers ## ask every server that is installed how it behaves; writes docs/field-guide.md
+	cd interop && go test -count 1 -run TestFieldGuide . -field-guide $(CURDIR)/docs/field-guide.md
 
 bench: ## the benchmark against peers; prints ratios from one run
 	cd bench && go run .

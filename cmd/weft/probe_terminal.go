@@ -15,7 +15,8 @@ import (
 
 // A probeFormat draws reports for people.
 type probeFormat struct {
-	width   int
+	width   int  // columns
+	wrap    bool // lines that are wider are broken; what is piped stays whole, for grep
 	color   bool
 	verbose bool
 }
@@ -31,6 +32,7 @@ func newProbeFormat(w io.Writer, verbose bool) *probeFormat {
 	if width, _, err := term.GetSize(int(w.(*os.File).Fd())); err == nil && width > 0 {
 		f.width = max(width, narrowest)
 	}
+	f.wrap = true
 	// https://no-color.org: set and not empty.
 	f.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return f
@@ -42,7 +44,7 @@ func (f *probeFormat) append(dst []byte, r *probe.Report) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", f.paint(bold, r.URL))
 	if about := aboutServer(r); about != "" {
-		fmt.Fprintf(&b, "%s\n", f.cut(about, 0))
+		fmt.Fprintf(&b, "%s\n", f.fill(about, 0))
 	}
 	if drawn := f.waterfall(r); drawn != "" {
 		fmt.Fprintf(&b, "\n%s", drawn)
@@ -51,7 +53,7 @@ func (f *probeFormat) append(dst []byte, r *probe.Report) []byte {
 	if f.verbose {
 		b.WriteString(f.frames(r))
 	}
-	fmt.Fprintf(&b, "\n%s\n", f.wrap(r.Advice))
+	fmt.Fprintf(&b, "\n%s\n", f.fill(r.Advice, 0))
 	return append(dst, b.String()...)
 }
 
@@ -204,7 +206,11 @@ func (f *probeFormat) table(r *probe.Report) string {
 			trips = fmt.Sprint(result.RoundTrips)
 		}
 		verdict := f.paint(verdictColor(result.Verdict), fmt.Sprintf("%-14s", result.Verdict))
-		fmt.Fprintf(&b, "%-10s%-13s%s%s\n", result.Rung, trips, verdict, f.cut(result.Reason, indent))
+		reason := f.fill(result.Reason, indent)
+		if f.wrap && f.width < indent+20 {
+			reason = "\n  " + f.fill(result.Reason, 2)
+		}
+		fmt.Fprintf(&b, "%-10s%-13s%s%s\n", result.Rung, trips, verdict, reason)
 	}
 	return b.String()
 }
@@ -225,23 +231,18 @@ func (f *probeFormat) frames(r *probe.Report) string {
 	return b.String()
 }
 
-// cut shortens s to what is left of a line on a terminal; what is piped is left whole.
-func (f *probeFormat) cut(s string, indent int) string {
+// fill breaks s at spaces to fit behind indent columns.
+func (f *probeFormat) fill(s string, indent int) string {
 	room := f.width - indent
-	if f.width == plainWidth || f.verbose || room < 10 || utf8.RuneCountInString(s) <= room {
+	if !f.wrap || room < 10 {
 		return s
 	}
-	return string([]rune(s)[:room-1]) + "…"
-}
-
-// wrap breaks s at spaces.
-func (f *probeFormat) wrap(s string) string {
 	var b strings.Builder
 	at := 0
 	for i, word := range strings.Fields(s) {
 		n := utf8.RuneCountInString(word)
-		if i > 0 && at+1+n > f.width {
-			b.WriteByte('\n')
+		if i > 0 && at+1+n > room {
+			b.WriteString("\n" + strings.Repeat(" ", indent))
 			at = 0
 		} else if i > 0 {
 			b.WriteByte(' ')
