@@ -256,7 +256,7 @@ func TestParse(t *testing.T) {
 		if got, err := ParseRung(r.String()); got != r || err != nil {
 			t.Errorf("ParseRung(%q): %q, %v", r, got, err)
 		}
-		if want := r == Upgrade || r == Settings; r.Available() != want {
+		if want := r != H3; r.Available() != want {
 			t.Errorf("%s is available: %v, want %v", r, r.Available(), want)
 		}
 	}

@@ -1,0 +1,57 @@
+package negotiate
+
+import "time"
+
+// altSvc is the rung of alternative services: the connection is made to where an earlier response said, and goes on as the rung does that
+// speaks its protocol. It is a hint: what fails there is tried at the origin, and says nothing about the origin.
+type altSvc struct{}
+
+func (altSvc) speaks(string) bool                                       { return false }
+func (altSvc) connected(*Machine, time.Time, *attempt)                  {}
+func (altSvc) settings(*Machine, time.Time, *attempt, SettingsReceived) {}
+
+// alternative returns the first alternative service that this dial can use; nil: there is none.
+//
+// "A client configured to use a proxy for a given request SHOULD NOT directly connect to an alternative service for this request".
+// RFC 7838, Section 2.4. Choice: nor does ours ask the proxy for it.
+func (m *Machine) alternative() *Alternative {
+	if m.altTried || !m.allowed(AltSvc) || m.facts.Proxied || m.fellBack || m.renewed {
+		return nil
+	}
+	for _, alt := range m.facts.Alternatives {
+		if _, ok := m.rungFor(alt.ALPN, m.allowed); ok && alt.ALPN != "" {
+			return &alt
+		}
+	}
+	return nil
+}
+
+// connectAlt makes a connection to the alternative, and with Eager one to the origin beside it.
+func (m *Machine) connectAlt(alt Alternative) {
+	m.altTried = true
+	r, _ := m.rungFor(alt.ALPN, m.allowed)
+	a := m.newAttempt(r)
+	m.main = a
+	a.tls, a.Alt = true, &alt
+	a.offer = []string{alt.ALPN}
+	if r == Token || r == H21 {
+		a.offer = append(a.offer, http11) // see offer
+	}
+	m.order(Connect{Attempt: a.ID, TLS: true, ALPN: a.offer, Probe: alt.ALPN != http11, Alt: &alt})
+	if m.policy.Spare == Eager && m.spareAllowed() {
+		m.startSpare(a.began)
+	}
+}
+
+// backToOrigin leaves the alternative and reports whether that is possible.
+func (m *Machine) backToOrigin(now time.Time, a *attempt) bool {
+	if a.Alt == nil || len(m.attempts) == maxAttempts && m.spare == nil {
+		return false
+	}
+	m.altTried = true // it may have been a live connection
+	if m.spare != nil {
+		return m.fallBack(now)
+	}
+	m.choose(now)
+	return true
+}

@@ -1,0 +1,93 @@
+package negotiate
+
+import (
+	"fmt"
+	"time"
+)
+
+// The spare is a connection (TCP and TLS, ALPN http/1.1) that is prepared beside one on which something is assumed, so that falling
+// back does not cost another connection. Its Upgrade is held back until the first connection has failed; a dial has one spare at most.
+//
+// Deviation: RFC 6455, Section 4.1, has a client make one connection at a time. Here no two handshakes of WebSocket are under way at
+// once, which is what the rule is for, but two of TCP and TLS may be. Policy.Strict keeps the letter.
+
+// wantsSpare reports whether the connection that a is about, now being made to the origin, may come to need a spare.
+func (m *Machine) wantsSpare(now time.Time, a *attempt) bool {
+	return a.Alt == nil && m.spareAllowed() && len(m.facts.Live) == 0 && !m.memoryKnows(now) &&
+		a.Rung != Token && (m.may(Assume, now) || m.may(Frame, now))
+}
+
+func (m *Machine) spareAllowed() bool {
+	return m.policy.Spare != Never && !m.policy.Strict && m.facts.Secure && !m.facts.Proxied && m.policy.allows(Upgrade) &&
+		!m.fellBack && !m.spared && len(m.attempts) < maxAttempts-1
+}
+
+// startSpare begins the spare at a time on the clock of round trips.
+func (m *Machine) startSpare(at int) {
+	b := m.newAttempt(Upgrade)
+	b.Spare, b.tls, b.offer, b.began = true, true, []string{http11}, at
+	m.spare, m.spared = b, true
+	m.order(Connect{Attempt: b.ID, TLS: true, ALPN: b.offer, Spare: true})
+}
+
+// promoteSpare makes the spare the main attempt, and sends the Upgrade as soon as it is ready.
+func (m *Machine) promoteSpare(now time.Time) {
+	b := m.spare
+	m.spare, m.main = nil, b
+	m.timer = time.Time{}
+	if b.state == ready {
+		b.idled = true
+		m.passed(b.ready)
+		strategies[Upgrade].connected(m, now, b)
+	}
+}
+
+// dropSpare closes the spare, if there is one.
+func (m *Machine) dropSpare(reason string) {
+	if b := m.spare; b != nil {
+		m.spare = nil
+		b.end(VerdictUnused, reason)
+		m.order(Discard{Attempt: b.ID, How: CloseConn})
+	}
+}
+
+// spareConnected: it waits for the first connection's verdict.
+func (m *Machine) spareConnected(o Connected) {
+	b := m.spare
+	b.ALPN = o.ALPN
+	if !strategies[Upgrade].speaks(o.ALPN) {
+		m.dropSpare(fmt.Sprintf("server chose protocol %q (ALPN), offered was %s", o.ALPN, http11))
+		return
+	}
+	b.state, b.ready = ready, b.began+connectCost(o, b.tls)
+}
+
+// recvSpoke: a server that speaks first on an idle connection, or ends it, has no use for it (some write a 408).
+func (m *Machine) recvSpoke(o Spoke) {
+	a := m.attempt(o.Attempt)
+	if a == nil || a != m.spare {
+		return // too late: the answer to the Upgrade tells
+	}
+	reason := "server sent something before it was asked"
+	if o.EOF {
+		reason = "server ended the connection before it was asked anything"
+	}
+	m.dropSpare(reason)
+}
+
+// spareFailed: that is no failure of the dial.
+func (m *Machine) spareFailed(o ConnectFailed) {
+	_, reason := classify(failure{outcome: o, rung: Upgrade})
+	m.spare.end(VerdictUnused, reason)
+	m.spare = nil
+}
+
+// redo makes a new connection in place of a spare that turned out to be no good when it was needed.
+func (m *Machine) redo(now time.Time, a *attempt) bool {
+	if !a.Spare || m.redone || len(m.attempts) == maxAttempts {
+		return false
+	}
+	m.redone = true
+	m.choose(now)
+	return true
+}
