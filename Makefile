@@ -53,6 +53,9 @@ field-guide: peers ## ask every server that is installed how it behaves; writes 
 bench: ## the benchmark against peers; prints ratios from one run
 	cd bench && go run .
 
+lab: peers ## the round trips of every rung, computed and measured
+	go run ./cmd/weft lab rtt
+
 build-all: $(platforms) ## build and vet for every platform
 
 $(platforms):

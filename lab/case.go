@@ -10,10 +10,11 @@ import (
 type Case struct {
 	Row
 	policy negotiate.Policy
-	by     negotiate.Rung    // the rung that opens it
+	opener negotiate.Rung    // the rung that opens it; "": it does not matter
 	before *negotiate.Policy // of a dial to the same origin that is not measured; nil: there was none
 	keep   bool              // that dial's connections are there still
 	origin Features
+	peer   *Peer     // that is the origin; nil: ours
 	next   *Features // what stands where the origin's Alt-Svc points to; nil: it has none
 }
 
@@ -62,7 +63,7 @@ func cases() []Case {
 
 		fresh(negotiate.Assume, New, assume),
 		fresh(negotiate.Assume, Old, assume),
-		live(negotiate.Assume, New, assume, assume),
+		live(negotiate.Assume, New, assume, assume).by(negotiate.Settings),
 		fresh(negotiate.Assume, Old, never(assume)).named("Spare: Never", ""),
 		fresh(negotiate.Assume, Old, with(assume, negotiate.Eager)).named("Spare: Eager", ""),
 		fresh(negotiate.Assume, New, assume).after(assume).named("", "remembered"),
@@ -83,14 +84,29 @@ func cases() []Case {
 		live(negotiate.Frame, New, frame, frame),
 		live(negotiate.Frame, Old, frame, settings),
 		fresh(negotiate.Frame, Old, with(frame, negotiate.Staggered)).named("Spare: Staggered", ""),
+
+		fresh(negotiate.AltSvc, New, altSvc).naming(newServer),
+		fresh(negotiate.AltSvc, Old, altSvc).naming(gone).after(altSvc),
+		fresh(negotiate.AltSvc, Old, with(altSvc, negotiate.Eager)).naming(gone).after(altSvc).named("Spare: Eager", ""),
+		fresh(negotiate.AltSvc, New, altSvc).naming(newServer).after(altSvc).named("", "second"),
 	}
+}
+
+// gone is an alternative that was named once and has no HTTP/2 any more: it chooses no protocol.
+var gone = Features{}
+
+// naming is c with an origin that knows everything, and names another place in Alt-Svc. The first dial is like any other; the next
+// ones go there.
+func (c Case) naming(there Features) Case {
+	c.origin, c.next, c.opener = newServer, &there, ""
+	return c
 }
 
 // fresh is a dial to an origin of which nothing is known.
 func fresh(r negotiate.Rung, kind string, p negotiate.Policy) Case {
-	c := Case{Row: Row{Rung: r, Server: kind, Connection: Fresh}, policy: p, by: negotiate.Upgrade, origin: oldServer}
+	c := Case{Row: Row{Rung: r, Server: kind, Connection: Fresh}, policy: p, opener: negotiate.Upgrade, origin: oldServer}
 	if kind == New {
-		c.by, c.origin = r, newServer
+		c.opener, c.origin = r, newServer
 	}
 	return c
 }
@@ -99,6 +115,12 @@ func fresh(r negotiate.Rung, kind string, p negotiate.Policy) Case {
 func live(r negotiate.Rung, kind string, p, before negotiate.Policy) Case {
 	c := fresh(r, kind, p).after(before)
 	c.Connection, c.keep = Warm, true
+	return c
+}
+
+// by is c where another rung opens it: there is nothing to assume on a live connection.
+func (c Case) by(r negotiate.Rung) Case {
+	c.opener = r
 	return c
 }
 

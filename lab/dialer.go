@@ -26,10 +26,9 @@ type dialer struct {
 // A pooled connection is one whose SETTINGS have arrived.
 type pooled struct {
 	*link
-	id       uint64
-	alpn     string
-	alt      *negotiate.Alternative
-	noFrames bool
+	id   uint64
+	alpn string
+	alt  *negotiate.Alternative
 }
 
 // A dial is one run of a machine.
@@ -117,7 +116,7 @@ func (d *dial) obey(orders []negotiate.Order) {
 			a := d.attempts[o.Attempt]
 			d.after(d.rtt, func() { d.report(a, negotiate.Response{Attempt: a.id, Status: 101}) })
 		case negotiate.Keep:
-			// It has been in the pool since its SETTINGS came.
+			d.addToPool(d.attempts[o.Attempt])
 		case negotiate.Settle:
 			d.settleAssumption(d.attempts[o.Attempt])
 		case negotiate.Remember:
@@ -198,7 +197,11 @@ func (d *dial) recvNew(a *attempt, ev *h2.Event) func() {
 	}
 }
 
+// addToPool leaves a's connection to later dials, if it is not there for them already.
 func (d *dial) addToPool(a *attempt) {
+	if slices.ContainsFunc(d.pool, func(p *pooled) bool { return p.link == a.link }) {
+		return
+	}
 	d.pool = append(d.pool, &pooled{link: a.link, id: uint64(len(d.pool) + 1), alpn: a.alpn, alt: a.alt})
 }
 
@@ -219,9 +222,7 @@ func (d *dial) recvStream(a *attempt, ev *h2.Event) func() {
 	case ev.Kind == h2.EventFrameAccepted:
 		o = negotiate.FrameAccepted{Attempt: a.id}
 	case ev.Kind == h2.EventFrameUnsupported:
-		for _, p := range d.pool {
-			p.noFrames = p.noFrames || p.link == a.link
-		}
+		a.link.noFrames = true
 		o = negotiate.FrameUnsupported{Attempt: a.id}
 	default:
 		return nil

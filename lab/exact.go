@@ -13,8 +13,8 @@ func Exact(cases []Case) ([]Row, error) {
 	rows := make([]Row, len(cases))
 	for i, c := range cases {
 		n, by, err := c.exact()
-		if err == nil && c.Peer == "" && c.by != by {
-			err = fmt.Errorf("it is rung %s that opened it, not %s", by, c.by)
+		if err == nil && c.Peer == "" && c.opener != "" && c.opener != by {
+			err = fmt.Errorf("it is rung %s that opened it, not %s", by, c.opener)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s, computed: %w", c.Row, err)

@@ -39,6 +39,11 @@ var documented = map[string]float64{
 	"frame, new server, live connection":                    1,
 	"frame, old server, live connection":                    4,
 	"frame, old server, fresh connection, Spare: Staggered": 4,
+
+	"alt-svc, new server, fresh connection":               3,
+	"alt-svc, old server, fresh connection":               5,
+	"alt-svc, old server, fresh connection, Spare: Eager": 3,
+	"alt-svc, new server, fresh connection, second":       3,
 }
 
 func TestExact(t *testing.T) {

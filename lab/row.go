@@ -18,6 +18,7 @@ type Row struct {
 	Policy string `json:"policy,omitempty"` // what differs from the rung's usual policy: "Spare: Never"
 	Dial   string `json:"dial,omitempty"`   // "": the first to the origin; "second", "remembered", "stale"
 	Peer   string `json:"peer,omitempty"`   // "": the server of this module
+	Error  string `json:"error,omitempty"`  // why it could not be measured
 }
 
 // Deviation is how much more was measured than computed: 0.02 is 2 per cent. It is 0 for a row that was not measured.

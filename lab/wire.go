@@ -43,6 +43,8 @@ type link struct {
 	clock *clock
 	delay time.Duration // one way
 	ends  [2]end        // client, server
+
+	noFrames bool // a WS_OPEN was ignored
 }
 
 // An end is one engine.

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weftws/weft/lab"
+	"github.com/weftws/weft/negotiate"
+)
+
+func newLabCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "lab",
+		Short: "Measure what the library claims",
+		Long:  "lab measures, on this machine alone, what the documentation claims.",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newLabRTTCommand())
+	return cmd
+}
+
+func newLabRTTCommand() *cobra.Command {
+	var l labRTT
+	cmd := &cobra.Command{
+		Use:   "rtt",
+		Short: "Round trips of every rung: computed, and measured over a long way",
+		Long: `rtt counts the round trips until a WebSocket is open, from the first packet of TCP, for every rung: with servers that know it and
+servers that do not, on fresh connections and on live ones.
+
+Each is computed, by the machines that decide and speak HTTP/2, on a clock of their own; and measured, with real TCP and TLS 1.3 on
+the loopback interface, through a relay that delays what it passes on. Servers are this module's, with everything on ("new") and with
+everything newer than HTTP/2 off ("old"), and the others that are installed:
+
+  ` + strings.Join(labPeerNames(), ", ") + `
+
+(-h2ws: WebSockets over HTTP/2 switched on, -noh2ws: off.) They are started on free loopback ports and end with the command.
+
+With --json it prints an array of objects:
+  {"rung":"assume","server":"old","connection":"fresh","exact":4,"live":4.07}
+Rows that are not the usual one of their rung also have "policy" (what differs), "dial" ("second", "remembered" or "stale": what came
+before) or "peer" (whose server it is). One that could not be measured has "error".
+
+Exit status 0: what was measured is what was computed. 1: a row deviates by more than 10 %, or could not be measured.`,
+		Example: `  weft lab rtt
+  weft lab rtt --exact-only
+  weft lab rtt --rungs assume,settings --peers nginx,h2o --repeat 5
+  weft lab rtt --rtt 250ms --peers none --html rtt.html
+  weft lab rtt --json | jq -r '.[] | [.rung, .server, .connection, .exact, .live] | @tsv'`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l.stdout, l.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return l.run(commandContext(cmd))
+		},
+	}
+	f := cmd.Flags()
+	f.DurationVar(&l.rtt, "rtt", 100*time.Millisecond, "round trip `TIME` that the relay simulates")
+	f.StringVar(&l.rungs, "rungs", "", "rungs to measure, as `list` (default all)")
+	f.StringVar(&l.peers, "peers", "all", "servers of others to measure with, as `list`: all, none, or names")
+	f.IntVar(&l.repeat, "repeat", 1, "measure each row `N` times and take the median")
+	f.BoolVar(&l.exactOnly, "exact-only", false, "compute, and measure nothing")
+	f.BoolVar(&l.json, "json", false, "print a JSON array")
+	f.StringVar(&l.html, "html", "", "write a page with the picture to `FILE`")
+	return cmd
+}
+
+// labRTT is one run of the command.
+type labRTT struct {
+	rtt            time.Duration
+	rungs, peers   string
+	repeat         int
+	exactOnly      bool
+	json           bool
+	html           string
+	stdout, stderr io.Writer
+}
+
+func (l *labRTT) run(ctx context.Context) error {
+	cases, remarks, err := l.cases()
+	if err != nil {
+		return err
+	}
+	var page *os.File
+	if l.html != "" {
+		if page, err = os.Create(l.html); err != nil {
+			return fmt.Errorf("--html: %w", err)
+		}
+		defer page.Close()
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process
+
+	start := time.Now()
+	rows, err := l.measure(ctx, cases)
+	if err != nil {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+		return err
+	}
+	if err := l.print(rows, remarks); err != nil {
+		return err
+	}
+	if page != nil {
+		err := writeLabPage(page, rows, l.setting(start), remarks)
+		if closeErr := page.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			return fmt.Errorf("--html: %w", err)
+		}
+	}
+	return judgeLab(rows)
+}
+
+// cases are what is to be measured, and remarks what is not, and why.
+func (l *labRTT) cases() (cases []lab.Case, remarks []string, err error) {
+	if l.rtt <= 0 {
+		return nil, nil, usagef("--rtt %v: want more than 0", l.rtt)
+	}
+	if l.repeat < 1 {
+		return nil, nil, usagef("--repeat %d: want 1 or more", l.repeat)
+	}
+	var rungs []negotiate.Rung
+	if l.rungs != "" {
+		if rungs, err = negotiate.ParseRungs(l.rungs); err != nil {
+			return nil, nil, usagef("--rungs: %w", err)
+		}
+	}
+	for _, r := range negotiate.Rungs() {
+		if !r.Available() && (rungs == nil || slices.Contains(rungs, r)) {
+			remarks = append(remarks, fmt.Sprintf("%s: not in this version", r))
+		}
+	}
+	cases = lab.Cases(rungs...)
+	if len(cases) == 0 {
+		return nil, nil, usagef("--rungs: %s", strings.Join(remarks, "; "))
+	}
+	peers, err := l.chosenPeers()
+	for _, p := range peers {
+		if why := p.Missing(); why != "" {
+			remarks = append(remarks, fmt.Sprintf("%s: not measured: %s", p.Name, why))
+			continue
+		}
+		cases = append(cases, p.Cases(rungs...)...)
+	}
+	return cases, remarks, err
+}
+
+func (l *labRTT) chosenPeers() (chosen []lab.Peer, err error) {
+	all := lab.Peers()
+	switch {
+	case l.exactOnly || l.peers == "none":
+		return nil, nil
+	case l.peers == "all":
+		return all, nil
+	}
+	for name := range strings.SplitSeq(l.peers, ",") {
+		name = strings.TrimSpace(name)
+		i := slices.IndexFunc(all, func(p lab.Peer) bool { return p.Name == name })
+		if i < 0 {
+			return nil, usagef("--peers: no server is called %q; there are %s", name, strings.Join(labPeerNames(), ", "))
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+func labPeerNames() (names []string) {
+	for _, p := range lab.Peers() {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+func (l *labRTT) measure(ctx context.Context, cases []lab.Case) ([]lab.Row, error) {
+	if l.exactOnly {
+		return lab.Exact(cases)
+	}
+	o := lab.Options{RTT: l.rtt, Repeat: l.repeat}
+	if isTerminal(l.stderr) {
+		defer io.WriteString(l.stderr, clearLine)
+		o.Report = func(i int, r lab.Row, done bool) {
+			if !done {
+				fmt.Fprintf(l.stderr, "%s%s", clearLine, cutLine(fmt.Sprintf("%d of %d  %s", i+1, len(cases), r), maxProgress))
+			}
+		}
+	}
+	return lab.Live(ctx, cases, o)
+}
+
+const clearLine = "\r\x1b[K"
+
+func cutLine(s string, limit int) string {
+	if runes := []rune(s); len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
+	}
+	return s
+}
+
+// setting says how the rows came about.
+func (l *labRTT) setting(start time.Time) string {
+	s := start.UTC().Format("2006-01-02 15:04 MST")
+	if l.exactOnly {
+		return s + ", nothing measured"
+	}
+	s += fmt.Sprintf(", round trip %v", l.rtt)
+	if l.repeat > 1 {
+		s += fmt.Sprintf(", median of %d", l.repeat)
+	}
+	return s
+}
+
+func (l *labRTT) print(rows []lab.Row, remarks []string) error {
+	var b strings.Builder
+	if l.json {
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		rounded := slices.Clone(rows)
+		for i := range rounded {
+			rounded[i].Live = hundredths(rounded[i].Live)
+		}
+		if err := enc.Encode(rounded); err != nil {
+			return err
+		}
+		for _, r := range remarks {
+			fmt.Fprintf(l.stderr, "%s\n", r)
+		}
+	} else {
+		b.WriteString(labTable(rows, isTerminal(l.stdout)))
+		for _, r := range remarks {
+			fmt.Fprintf(&b, "%s\n", r)
+		}
+	}
+	if _, err := io.WriteString(l.stdout, b.String()); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+// judgeLab is the error that says which rows are not as computed; nil: all are.
+func judgeLab(rows []lab.Row) error {
+	var bad []string
+	for _, r := range rows {
+		switch {
+		case r.Error != "":
+			bad = append(bad, fmt.Sprintf("%s: %s", r, strings.TrimPrefix(r.Error, "weft: ")))
+		case !r.Agrees():
+			bad = append(bad, fmt.Sprintf("%s: measured %.2f round trips, computed %v", r, r.Live, r.Exact))
+		}
+	}
+	switch len(bad) {
+	case 0:
+		return nil
+	case 1:
+		return errors.New(bad[0])
+	}
+	return fmt.Errorf("%d of %d rows are not as computed, the first: %s", len(bad), len(rows), bad[0])
+}

@@ -1,0 +1,222 @@
+package lab
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/weftws/weft"
+	"github.com/weftws/weft/internal/devcert"
+	"github.com/weftws/weft/negotiate"
+)
+
+// A site is where the measured servers are: in this process or started by it, each behind a relay.
+type site struct {
+	rtt   time.Duration
+	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	cert  tls.Certificate
+	roots *x509.CertPool
+	dir   string // of what the peers' configurations name
+
+	places map[place]string // of a relay: host:port
+	stops  []func()         // in the order they were asked for
+	plain  int              // the port of the server behind the peers; 0: it does not run yet
+}
+
+// A place is one server.
+type place struct {
+	peer     string // "": ours
+	features Features
+	next     string // where its Alt-Svc points to, host:port of a relay; "": nowhere
+}
+
+func newSite(rtt time.Duration) (*site, error) {
+	s := &site{rtt: rtt, dial: farDialer(rtt), places: make(map[place]string), roots: x509.NewCertPool()}
+	var err error
+	if s.cert, err = devcert.New(time.Now()); err != nil {
+		return nil, err
+	}
+	s.roots.AddCert(s.cert.Leaf)
+	if s.dir, err = os.MkdirTemp("", "weft-lab-"); err != nil {
+		return nil, err
+	}
+	s.stops = append(s.stops, func() { os.RemoveAll(s.dir) })
+	// Servers read it before they give up root's rights, and write beside it after.
+	return s, os.Chmod(s.dir, 0o755)
+}
+
+func (s *site) close() {
+	for i := len(s.stops) - 1; i >= 0; i-- {
+		s.stops[i]()
+	}
+	s.stops = nil
+}
+
+// find returns host:port of the relay in front of what c dials, and starts what is not there yet.
+func (s *site) find(ctx context.Context, c Case) (string, error) {
+	p := place{features: c.origin}
+	if c.peer != nil {
+		p.peer = c.peer.Name
+	}
+	if c.next != nil {
+		var err error
+		if p.next, err = s.start(ctx, place{features: *c.next}, nil); err != nil {
+			return "", err
+		}
+	}
+	return s.start(ctx, p, c.peer)
+}
+
+func (s *site) start(ctx context.Context, p place, peer *Peer) (string, error) {
+	if addr, ok := s.places[p]; ok {
+		return addr, nil
+	}
+	target, err := "", error(nil)
+	if peer == nil {
+		target, err = s.startOurs(p)
+	} else if target, err = s.startPeer(ctx, peer); err != nil {
+		err = fmt.Errorf("%s: %w", peer.Name, err)
+	}
+	if err != nil {
+		return "", err
+	}
+	r, err := newRelay(target, s.rtt/2)
+	if err != nil {
+		return "", err
+	}
+	s.stops = append(s.stops, r.close)
+	s.places[p] = fmt.Sprintf("localhost:%d", r.addr().Port)
+	return s.places[p], nil
+}
+
+// startOurs starts a server of this module, or net/http's where there is to be no HTTP/2.
+func (s *site) startOurs(p place) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	s.serve(l, p)
+	return l.Addr().String(), nil
+}
+
+// serve serves p on l until s is closed.
+func (s *site) serve(l net.Listener, p place) {
+	config := &tls.Config{Certificates: []tls.Certificate{s.cert}}
+	quiet := log.New(io.Discard, "", 0)
+	var serve func() error
+	var stop func() error
+	if p.features.HTTP2 {
+		srv := &weft.Server{Handler: http.HandlerFunc(hello), TLSConfig: config, ErrorLog: quiet, Options: p.options()}
+		serve, stop = func() error { return srv.ServeTLS(l, "", "") }, srv.Close
+	} else {
+		srv := &http.Server{Handler: http.HandlerFunc(hello), TLSConfig: config, ErrorLog: quiet, Protocols: new(http.Protocols)}
+		srv.Protocols.SetHTTP1(true)
+		serve, stop = func() error { return srv.ServeTLS(l, "", "") }, srv.Close
+	}
+	s.run(serve, stop)
+}
+
+// run lets a server serve until s is closed.
+func (s *site) run(serve, stop func() error) {
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		serve()
+	}()
+	s.stops = append(s.stops, func() {
+		stop()
+		<-served
+	})
+}
+
+// options are those of a server with p's features.
+func (p place) options() weft.ServerOptions {
+	opt := weft.ServerOptions{DisableConnectProtocol: !p.features.Connect}
+	for _, f := range []struct {
+		on   bool
+		rung negotiate.Rung
+	}{{p.features.Token, negotiate.Token}, {p.features.H21, negotiate.H21}, {p.features.Frame, negotiate.Frame}} {
+		if f.on {
+			opt.Rungs = append(opt.Rungs, f.rung)
+		}
+	}
+	if _, port, err := net.SplitHostPort(p.next); err == nil {
+		opt.AltSvc = fmt.Sprintf("%s=%q", nextDoor.ALPN, ":"+port)
+	}
+	return opt
+}
+
+// hello opens a WebSocket and says something, so that the client sees that it works.
+func hello(w http.ResponseWriter, r *http.Request) {
+	c, err := weft.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	c.Handle(weft.HandlerFuncs{}) // nothing is expected
+	c.Write(context.Background(), weft.MessageText, []byte("hello"))
+}
+
+// startPeer starts one of the other servers, and behind it one of ours.
+func (s *site) startPeer(ctx context.Context, peer *Peer) (string, error) {
+	if err := s.startPlain(); err != nil {
+		return "", err
+	}
+	b := &behind{Behind: s.plain, Modules: "/usr/lib/apache2/modules", Dir: filepath.Join(s.dir, peer.Name)}
+	if err := os.Mkdir(b.Dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := s.writeCertificate(b); err != nil {
+		return "", err
+	}
+	var err error
+	if b.Port, err = freePort(); err != nil {
+		return "", err
+	}
+	proc, err := peer.run(ctx, b)
+	if err != nil {
+		return "", err
+	}
+	s.stops = append(s.stops, proc.close)
+	return fmt.Sprintf("127.0.0.1:%d", b.Port), nil
+}
+
+// startPlain starts the server behind the peers.
+func (s *site) startPlain() error {
+	if s.plain != 0 {
+		return nil
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	srv := &weft.Server{Handler: http.HandlerFunc(hello), ErrorLog: log.New(io.Discard, "", 0)}
+	s.run(func() error { return srv.Serve(l) }, srv.Close)
+	s.plain = l.Addr().(*net.TCPAddr).Port
+	return nil
+}
+
+// writeCertificate writes the certificate's files to b.Dir.
+func (s *site) writeCertificate(b *behind) error {
+	key, err := x509.MarshalPKCS8PrivateKey(s.cert.PrivateKey)
+	if err != nil {
+		return err
+	}
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.cert.Certificate[0]})
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	b.Cert, b.Key, b.Both = filepath.Join(b.Dir, "cert.pem"), filepath.Join(b.Dir, "key.pem"), filepath.Join(b.Dir, "both.pem")
+	for path, text := range map[string][]byte{b.Cert: certPEM, b.Key: keyPEM, b.Both: append(certPEM, keyPEM...)} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
