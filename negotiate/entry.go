@@ -66,9 +66,39 @@ func (e Entry) Remember(r Remember, now time.Time) Entry {
 	if e.Findings == nil {
 		e.Findings = make(map[Rung]Finding)
 	}
-	e.Findings[r.Rung] = Finding{Verdict: r.Verdict, Cause: r.Cause, Since: now, Until: now.Add(r.TTL)}
+	f := Finding{Verdict: r.Verdict, Cause: r.Cause, Since: now}
+	ttl := r.TTL
+	if old, ok := e.Findings[r.Rung]; ok && r.Verdict == No && old.Verdict == No {
+		// Asking again backs off, so that an origin that stays old is asked ever less often.
+		f.Strikes = old.Strikes
+		if !now.Before(old.Until) {
+			f.Strikes++
+		}
+		for range f.Strikes {
+			if ttl *= 2; ttl >= maxTTL {
+				ttl = max(maxTTL, r.TTL)
+				break
+			}
+		}
+	}
+	f.Until = now.Add(ttl)
+	e.Findings[r.Rung] = f
+	if r.RTT > 0 {
+		e.RTT = smooth(e.RTT, r.RTT)
+	}
 	e.Used = now
 	return e
+}
+
+// maxTTL bounds how long a No holds however often it was found.
+const maxTTL = 7 * 24 * time.Hour
+
+// smooth is the estimator of RFC 6298, Section 2: an eighth of each new sample.
+func smooth(old, sample time.Duration) time.Duration {
+	if old == 0 {
+		return sample
+	}
+	return old + (sample-old)/8
 }
 
 // Forget returns e without what it says about r.
@@ -86,6 +116,9 @@ func Merge(a, b Entry) Entry {
 			}
 			a.Findings[r] = b.Findings[r]
 		}
+	}
+	if b.Used.After(a.Used) {
+		a.Used, a.RTT = b.Used, b.RTT
 	}
 	return a
 }

@@ -96,7 +96,12 @@ func signOfVersion(f failure) string {
 		return "" // there is no older version to go to
 	}
 	switch o := f.outcome.(type) {
+	case FrameUnsupported:
+		return "server does not know WS_OPEN: it acknowledged the PING behind it alone"
 	case SettingsReceived:
+		if !o.ConnectProtocol && o.Present {
+			return "server's SETTINGS have ENABLE_CONNECT_PROTOCOL = 0"
+		}
 		if !o.ConnectProtocol {
 			return noConnectProtocol
 		}

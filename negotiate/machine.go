@@ -12,8 +12,9 @@ import (
 //	       --> UseLive or Connect ... request sent --> Succeed
 //	                                               --> failed: classify --> choose again, fall back, once more, or Fail
 //
-// One attempt is under way at a time, so there are never two handshakes at once. Each way of going on after a failure
-// is taken once (renewed, repeated, fellBack), so the machine ends whatever the servers do.
+// One attempt is under way at a time, and beside it at most a spare on which nothing is sent until the other has failed: so
+// there are never two Upgrades at once. Each way of going on after a failure is taken once (renewed, repeated, fellBack), so
+// the machine ends whatever the servers do.
 type Machine struct {
 	policy   Policy
 	facts    Facts
@@ -32,7 +33,13 @@ type Machine struct {
 	// answer is the last failure that came with a response: if what is tried after it gets none, it is the dial's result.
 	answer *Fail
 
-	roundTrips int
+	spare    *attempt   // made in case an assumption fails; nil: none, or it has become the attempt
+	respared bool       // a spare that died was replaced
+	notices  []Remember // to be stored if the fallback works: what the failure before it then means
+	triedAlt bool       // an alternative service was tried
+
+	// at is how many round trips after the start the dial has come to, along the longest path.
+	at int
 }
 
 // An Attempt is the account of one attempt, for traces and errors.
@@ -52,6 +59,19 @@ type attempt struct {
 	coalesced bool
 	tls       bool
 	offer     []string
+	alt       *Alternative
+
+	// An assumed request was sent before the server had said that it may be. Until its SETTINGS have come, what came for the
+	// request is held.
+	assumed bool
+	allowed bool    // SETTINGS have come, and allow it
+	held    Outcome // nil: nothing
+
+	frame    bool // the request is a WS_OPEN
+	connects bool // ... on a connection whose SETTINGS allow Extended CONNECT too
+	ready    bool // a spare is connected
+	wasSpare bool
+	at       int // round trips after the start of the dial
 }
 
 type state uint8
@@ -69,19 +89,26 @@ type strategy interface {
 	// selected is its to use.
 	tokens() []string
 	speaks(alpn string) bool
+	// assumes reports whether it sends a request that the server may not know, so that a spare makes sense.
+	assumes() bool
 	// connected is called when a connection of its own is there, settings when the server's SETTINGS have arrived on it.
 	connected(m *Machine, now time.Time, a *attempt)
 	settings(m *Machine, now time.Time, a *attempt, o SettingsReceived)
 }
 
-// strategies are the rungs that are implemented. Invariant: at most one that a policy allows speaks a protocol.
+// strategies are the rungs that are implemented.
 var strategies = map[Rung]strategy{
 	Upgrade:  upgrade{},
 	Settings: settings{},
+	Assume:   assume{},
+	Token:    token{},
+	H21:      h21{},
+	Frame:    frame{},
+	AltSvc:   altSvc{},
 }
 
-// offered is the order of preference of rungs in an ALPN offer.
-var offered = []Rung{Settings, Upgrade}
+// offered is the order of preference of rungs, in an ALPN offer and on a connection.
+var offered = []Rung{Token, H21, Frame, Assume, Settings, Upgrade}
 
 // New returns the machine for one dial. The policy must be valid.
 func New(p Policy, f Facts) *Machine { return &Machine{policy: p, facts: f} }
@@ -114,11 +141,16 @@ func (m *Machine) Report(now time.Time, o Outcome) []Order {
 		m.recvConnected(now, o)
 	case ConnectFailed:
 		m.recvEnd(now, o.Attempt, connecting, o)
+	case Reached:
+		m.recvReached(now, o)
+	case Spoke:
+		m.recvSpoke(o)
 	case SettingsReceived:
-		if a := m.attempt(o.Attempt); a != nil && a.state == waiting {
-			m.roundTrips++
-			strategies[a.Rung].settings(m, now, a, o)
+		if a := m.attempt(o.Attempt); a != nil {
+			m.recvSettings(now, a, o)
 		}
+	case FrameUnsupported:
+		m.recvEnd(now, o.Attempt, sent, o)
 	case Response:
 		m.recvResponse(now, o)
 	case NoSlot:
@@ -145,9 +177,9 @@ func (m *Machine) Attempts() []Attempt {
 	return list
 }
 
-// RoundTrips is the number of round trips that the attempts took, one after the other. Time spent on another dial's
-// probe is not in it.
-func (m *Machine) RoundTrips() int { return m.roundTrips }
+// RoundTrips is the number of round trips from the dial's start to where it is, along the longest path: what went on at the
+// same time counts once. Time spent on another dial's probe is not in it.
+func (m *Machine) RoundTrips() int { return m.at }
 
 // choose decides how to begin, with the facts as they are.
 func (m *Machine) choose(now time.Time) {
@@ -157,11 +189,16 @@ func (m *Machine) choose(now time.Time) {
 	}
 	if m.wantsHTTP2() {
 		if c, ok := m.usableLive(); ok {
-			a := m.newAttempt(Settings)
+			a := m.newAttempt(liveRung(c))
 			a.Conn, a.ALPN, a.live, a.coalesced = c.ID, c.ALPN, true, c.Coalesced
+			a.frame = a.Rung == Frame
 			a.state = sent
-			m.order(UseLive{Attempt: a.ID, Conn: c.ID})
+			m.order(UseLive{Attempt: a.ID, Conn: c.ID, Frame: a.frame})
 			m.watch(now, a)
+			return
+		}
+		if alt, ok := m.alternative(now); ok {
+			m.connectAlt(alt)
 			return
 		}
 		if m.knownWithout() {
@@ -171,7 +208,9 @@ func (m *Machine) choose(now time.Time) {
 			}
 			return
 		}
-		if m.worthAwaiting() {
+		if m.remembersNone(now) && m.policy.allows(Upgrade) {
+			m.fellBack = true // somebody has found out what there is to find out
+		} else if m.worthAwaiting() {
 			m.awaitProbe(now)
 			return
 		}
@@ -181,7 +220,7 @@ func (m *Machine) choose(now time.Time) {
 
 // connect makes a new connection with the best offer that is still open to this dial.
 func (m *Machine) connect(now time.Time) {
-	rungs := m.rungs()
+	rungs := m.rungs(now)
 	if len(rungs) == 0 {
 		m.fail(0, Disallowed, "policy has no rung for ws without prior knowledge of HTTP/2: it needs upgrade", nil)
 		return
@@ -192,18 +231,29 @@ func (m *Machine) connect(now time.Time) {
 	a := m.newAttempt(rungs[0])
 	a.tls = m.facts.Secure
 	for _, r := range rungs {
-		a.offer = append(a.offer, strategies[r].tokens()...)
+		for _, t := range strategies[r].tokens() {
+			if !slices.Contains(a.offer, t) {
+				a.offer = append(a.offer, t)
+			}
+		}
 	}
 	m.order(Connect{Attempt: a.ID, TLS: a.tls, ALPN: a.offer, Probe: rungs[0] != Upgrade})
+	if m.policy.Spare == Eager && m.wantsSpare(now, a) {
+		m.startSpare(a)
+	}
 }
 
 // rungs are what a new connection may still be used for, the best first.
-func (m *Machine) rungs() []Rung {
+func (m *Machine) rungs(now time.Time) []Rung {
 	var list []Rung
 	for _, r := range offered {
 		switch {
-		case !m.policy.allows(r):
+		case !m.policy.allows(r) && !(r == Settings && m.policy.allows(Assume)):
 		case r != Upgrade && !m.wantsHTTP2():
+		case r == Assume && !m.mayAssume(now), r != Upgrade && r != Assume && r != Settings && !m.mayExperiment(now, r):
+		case r == Settings && slices.Contains(list, Assume):
+		// Never wsoverh2 beside h2: every old server then picks h2.
+		case r != Upgrade && len(list) > 0 && list[0] == Token:
 		default:
 			list = append(list, r)
 		}
@@ -212,16 +262,37 @@ func (m *Machine) rungs() []Rung {
 }
 
 func (m *Machine) wantsHTTP2() bool {
-	return m.policy.allows(Settings) && !m.fellBack && (m.facts.Secure || m.facts.PriorKnowledge)
+	return m.policy.wantsHTTP2() && !m.fellBack && (m.facts.Secure || m.facts.PriorKnowledge)
 }
 
 func (m *Machine) usableLive() (LiveConn, bool) {
+	if m.renewed {
+		return LiveConn{}, false
+	}
 	for _, c := range m.facts.Live {
-		if c.ConnectProtocol && c.Slots > 0 && !c.Draining && !m.renewed {
+		if c.ConnectProtocol && c.Slots > 0 && !c.Draining {
+			return c, true
+		}
+	}
+	for _, c := range m.facts.Live {
+		if m.policy.allows(Frame) && !m.policy.Strict && c.SettingsReceived && !c.NoFrames && c.Slots > 0 && !c.Draining {
 			return c, true
 		}
 	}
 	return LiveConn{}, false
+}
+
+// liveRung is the rung that a live connection is used by.
+func liveRung(c LiveConn) Rung {
+	switch {
+	case !c.ConnectProtocol:
+		return Frame
+	case c.ALPN == tokenALPN:
+		return Token
+	case c.ALPN == h21ALPN:
+		return H21
+	}
+	return Settings
 }
 
 // knownGood and knownWithout report what the server's live connections have said about WebSockets.
@@ -252,7 +323,11 @@ func (m *Machine) fallBack(now time.Time) bool {
 		return false
 	}
 	m.fellBack = true
-	m.choose(now)
+	if m.spare != nil {
+		m.useSpare(now)
+	} else {
+		m.choose(now)
+	}
 	return true
 }
 
@@ -271,7 +346,7 @@ func (m *Machine) renew(now time.Time) bool {
 }
 
 func (m *Machine) newAttempt(r Rung) *attempt {
-	a := &attempt{Attempt: Attempt{ID: len(m.attempts) + 1, Rung: r}}
+	a := &attempt{Attempt: Attempt{ID: len(m.attempts) + 1, Rung: r}, at: m.at}
 	m.attempts = append(m.attempts, a)
 	return a
 }
@@ -282,6 +357,14 @@ func (m *Machine) attempt(id int) *attempt {
 		return nil
 	}
 	return m.attempts[id-1]
+}
+
+// spend counts n round trips of a.
+func (m *Machine) spend(a *attempt, n int) {
+	a.at += n
+	if a != m.spare {
+		m.at = max(m.at, a.at)
+	}
 }
 
 func (m *Machine) order(o Order) { m.orders = append(m.orders, o) }
@@ -309,8 +392,9 @@ func (m *Machine) setTimer(now time.Time) {
 }
 
 const (
-	// maxAttempts bounds a dial. A live connection without a slot, one renewal and the fallback are four.
-	maxAttempts = 8
+	// maxAttempts bounds a dial. An alternative, a live connection without a slot, one
+	// renewal, a repetition, the fallback, a spare and its replacement are seven.
+	maxAttempts = 10
 	// maxAwaits bounds the waves of dials that share the streams of one connection after another.
 	maxAwaits = 100
 )

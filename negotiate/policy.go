@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A Policy says which ways the caller allows. The zero value is the default policy.
 type Policy struct {
-	// Rungs are the rungs that may be used; their order says nothing. Nil means upgrade and settings.
+	// Rungs are the rungs that may be used; their order says nothing. Nil means upgrade, settings and assume.
 	Rungs []Rung
 
 	// Spare says when a second connection is prepared for the case that an assumption fails. Only rungs that
@@ -47,7 +48,7 @@ func (p Policy) Validate() error {
 
 func (p Policy) allows(r Rung) bool {
 	if p.Rungs == nil {
-		return r == Upgrade || r == Settings
+		return r == Upgrade || r == Settings || r == Assume
 	}
 	return slices.Contains(p.Rungs, r)
 }
@@ -83,7 +84,18 @@ func ParseSpareMode(s string) (SpareMode, error) {
 	return 0, fmt.Errorf("no spare mode is called %q; there are staggered, eager, never", s)
 }
 
-// ALPNSet is the ALPN protocols that p may offer, in the order of preference and separated by commas; part of a memory's Key.
+// ALPNSet is the ALPN protocols that p may offer, separated by commas; part of a memory's Key.
 func (p Policy) ALPNSet() string {
-	return "h2,http/1.1"
+	var set []string
+	for _, r := range offered {
+		if !p.allows(r) {
+			continue
+		}
+		for _, t := range strategies[r].tokens() {
+			if !slices.Contains(set, t) {
+				set = append(set, t)
+			}
+		}
+	}
+	return strings.Join(set, ",")
 }

@@ -14,10 +14,27 @@ func (m *Machine) recvConnected(now time.Time, o Connected) {
 		return
 	}
 	a.ALPN = o.ALPN
-	m.roundTrips += connectCost(o, a.tls)
-	for _, r := range m.rungs() {
-		if strategies[r].speaks(o.ALPN) && (o.ALPN == "" || slices.Contains(a.offer, o.ALPN)) {
+	m.spend(a, connectCost(o, a.tls))
+	if a == m.spare {
+		a.ready = true
+		return
+	}
+	if a.alt != nil && o.ALPN == a.alt.ALPN {
+		a.Rung = m.altRung(now, o.ALPN)
+		strategies[a.Rung].connected(m, now, a)
+		return
+	}
+	for _, r := range m.rungs(now) {
+		if a.alt == nil && strategies[r].speaks(o.ALPN) && (o.ALPN == "" || slices.Contains(a.offer, o.ALPN)) {
 			a.Rung = r
+			if a.alt == nil && m.facts.Secure && r == Upgrade && slices.Contains(a.offer, h2ALPN) {
+				m.order(Remember{Rung: Settings, Verdict: No, Cause: CauseALPN, TTL: ttlSettings})
+			}
+			if !strategies[r].assumes() {
+				m.dropSpare()
+			} else if m.wantsSpare(now, a) {
+				m.startSpare(a) // TCP was not reported
+			}
 			strategies[r].connected(m, now, a)
 			return
 		}
@@ -29,23 +46,67 @@ func (m *Machine) recvConnected(now time.Time, o Connected) {
 		chose = fmt.Sprintf("protocol %q (ALPN)", o.ALPN)
 	}
 	reason := fmt.Sprintf("server chose %s, offered was %s", chose, strings.Join(a.offer, ", "))
+	a.end(string(Version), reason)
+	if a.alt != nil {
+		m.leaveAlt(now, a)
+		return
+	}
+	if slices.Contains(a.offer, o.ALPN) && m.fallBack(now) {
+		return // h2 was offered only so that the server need not give up
+	}
 	if upgrade := strategies[Upgrade]; upgrade.speaks(o.ALPN) && !m.policy.allows(Upgrade) {
 		reason += withoutUpgrade
 	}
-	a.end(string(Version), reason)
 	m.fail(a.ID, Version, reason, nil)
+}
+
+// recvSettings: on an assumed request they decide whether what came for it, or comes, counts.
+func (m *Machine) recvSettings(now time.Time, a *attempt, o SettingsReceived) {
+	switch {
+	case a.state == waiting:
+		m.spend(a, 1)
+		strategies[a.Rung].settings(m, now, a, o)
+	case a.state == sent && a.frame:
+		a.connects = o.ConnectProtocol
+	case a.state == sent && a.assumed && !a.allowed:
+		if !o.ConnectProtocol {
+			// "it MUST be ignored": whatever was answered, the server has not said that it knows what it answers.
+			m.spend(a, 1)
+			m.order(Settle{Attempt: a.ID, IfKilled: Remember{Rung: Assume, Verdict: No, Cause: CauseKilled, TTL: ttlKilled}})
+			m.failed(now, a, o)
+			return
+		}
+		a.allowed = true
+		if held := a.held; held != nil {
+			a.held = nil
+			orders := m.Report(now, held)
+			m.orders = append(m.orders, orders...)
+		}
+	}
+}
+
+// holds keeps o until a's SETTINGS have come.
+func (a *attempt) holds(o Outcome) bool {
+	if !a.assumed || a.allowed {
+		return false
+	}
+	if a.held == nil {
+		a.held = o
+	}
+	return true
 }
 
 func (m *Machine) recvResponse(now time.Time, o Response) {
 	a := m.attempt(o.Attempt)
-	if a == nil || a.state != sent {
+	if a == nil || a.state != sent || a.holds(o) {
 		return
 	}
-	m.roundTrips++
+	m.spend(a, 1)
 	if succeeded(a.Rung, o.Status) && o.Invalid == nil && !o.Ended {
 		a.end(verdictOpen, "")
+		m.dropSpare()
 		m.done = true
-		m.order(Succeed{Attempt: a.ID, Rung: a.Rung, Reused: a.live})
+		m.order(Succeed{Attempt: a.ID, Rung: a.Rung, Reused: a.live, Confirm: m.confirm(a)})
 		return
 	}
 	m.failed(now, a, o)
@@ -68,12 +129,34 @@ func (m *Machine) recvNoSlot(now time.Time, o NoSlot) {
 
 // recvEnd: an attempt that is in state s has ended without a response.
 func (m *Machine) recvEnd(now time.Time, id int, s state, o Outcome) {
-	if a := m.attempt(id); a != nil && a.state == s {
-		if _, ok := o.(StreamReset); ok {
-			m.roundTrips++
-		}
-		m.failed(now, a, o)
+	a := m.attempt(id)
+	if a == nil || a.state != s {
+		return
 	}
+	if a == m.spare {
+		m.loseSpare(o)
+		return
+	}
+	switch o.(type) {
+	case StreamReset:
+		if a.holds(o) {
+			return
+		}
+		m.spend(a, 1)
+	case FrameUnsupported:
+		m.spend(a, 1)
+		if !a.live {
+			m.order(Keep{Attempt: a.ID})
+		}
+		if a.connects && (m.policy.allows(Settings) || m.policy.allows(Assume)) {
+			m.order(Remember{Rung: Frame, Verdict: No, Cause: CauseIgnored, TTL: ttlSettings})
+			a.Rung, a.frame = Settings, false
+			m.order(SendConnect{Attempt: a.ID})
+			m.watch(now, a)
+			return
+		}
+	}
+	m.failed(now, a, o)
 }
 
 func (m *Machine) recvTimer(now time.Time, o Timer) {
@@ -121,17 +204,27 @@ func (m *Machine) recvCancelled(now time.Time, o Cancelled) {
 
 // failed decides what follows on a failure of a.
 func (m *Machine) failed(now time.Time, a *attempt, o Outcome) {
-	class, reason := classify(failure{outcome: o, rung: a.Rung, sent: a.state == sent})
+	class, reason := classify(failure{outcome: o, rung: a.Rung, sent: a.state == sent, assumed: a.assumed && !a.allowed})
 	m.timer = time.Time{}
 	a.end(string(class), reason)
 	err := errOf(o)
 	if _, ok := o.(Response); ok {
 		m.answer = &Fail{Attempt: a.ID, Class: class, Reason: reason, Err: err}
 	}
+	if a.alt != nil && class != Application && class != Handshake {
+		m.leaveAlt(now, a)
+		return
+	}
+	m.learn(now, a, class, o)
+	if a.wasSpare && a.Rung == Upgrade && m.respare(now, o) {
+		return
+	}
 	var goesOn bool
 	switch class {
-	case Version, Killed:
+	case Version:
 		goesOn = m.fallBack(now)
+	case Killed:
+		goesOn = !m.policy.Once && m.fallBack(now)
 	case Refused:
 		goesOn = m.renew(now) || m.fallBack(now)
 	case Misdirected:
@@ -170,6 +263,7 @@ func (m *Machine) repeat(now time.Time) bool {
 // fail ends the dial. The answer of an earlier attempt is worth more than the failure of a later one to get any.
 func (m *Machine) fail(id int, class Class, reason string, err error) {
 	m.done = true
+	m.dropSpare()
 	f := Fail{Attempt: id, Class: class, Reason: reason, Err: err}
 	if m.answer != nil && m.answer.Attempt != id {
 		f = *m.answer
@@ -183,8 +277,10 @@ func (m *Machine) fail(id int, class Class, reason string, err error) {
 
 // underWay returns the one attempt that is not over.
 func (m *Machine) underWay() *attempt {
-	if n := len(m.attempts); n > 0 && m.attempts[n-1].state != over {
-		return m.attempts[n-1]
+	for _, a := range slices.Backward(m.attempts) {
+		if a.state != over && a != m.spare {
+			return a
+		}
 	}
 	return nil
 }

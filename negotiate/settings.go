@@ -5,9 +5,9 @@ import "time"
 // settings is the rung of RFC 8441 to the letter: the Extended CONNECT waits until the server's SETTINGS have allowed it.
 type settings struct{}
 
-func (settings) tokens() []string { return []string{"h2"} }
+func (settings) tokens() []string { return []string{h2ALPN} }
 
-func (settings) speaks(alpn string) bool { return alpn == "h2" }
+func (settings) speaks(alpn string) bool { return alpn == h2ALPN }
 
 func (settings) connected(m *Machine, now time.Time, a *attempt) {
 	a.state = waiting
@@ -27,3 +27,5 @@ func (settings) settings(m *Machine, now time.Time, a *attempt, o SettingsReceiv
 	m.order(SendConnect{Attempt: a.ID})
 	m.watch(now, a)
 }
+
+func (settings) assumes() bool { return false }

@@ -17,3 +17,5 @@ func (upgrade) connected(m *Machine, _ time.Time, a *attempt) {
 }
 
 func (upgrade) settings(*Machine, time.Time, *attempt, SettingsReceived) {}
+
+func (upgrade) assumes() bool { return false }
