@@ -269,7 +269,7 @@ func parseField(line string) (name, value string, ok bool) {
 	if line == "" || line[0] == '#' {
 		return "", "", false
 	}
-	if quoted, err := strconv.QuotedPrefix(line); err == nil {
+	if quoted := quotedPrefix(line); quoted != "" {
 		name, _ = strconv.Unquote(quoted)
 		line = line[len(quoted):]
 	} else if i := strings.IndexByte(line[1:], ':'); i >= 0 {
@@ -277,7 +277,7 @@ func parseField(line string) (name, value string, ok bool) {
 	}
 	value, ok = strings.CutPrefix(line, ":")
 	value = strings.TrimPrefix(value, " ")
-	if quoted, err := strconv.QuotedPrefix(value); err == nil {
+	if quoted := quotedPrefix(value); quoted != "" {
 		times := strings.TrimPrefix(value[len(quoted):], "*")
 		value, _ = strconv.Unquote(quoted)
 		if n, err := strconv.Atoi(times); err == nil && n > 0 && n <= maxHeaderBytes {
@@ -285,6 +285,15 @@ func parseField(line string) (name, value string, ok bool) {
 		}
 	}
 	return name, value, ok
+}
+
+// quotedPrefix is the text in double quotes at the front of s, the only ones of the notation; "": none.
+func quotedPrefix(s string) string {
+	if !strings.HasPrefix(s, `"`) {
+		return ""
+	}
+	quoted, _ := strconv.QuotedPrefix(s)
+	return quoted
 }
 
 // over reports whether the connection has ended, or will after its last answers.

@@ -513,3 +513,51 @@ func TestArguments(t *testing.T) {
 		}
 	}
 }
+
+// What the notation says of a field is read back as the field.
+func TestParseField(t *testing.T) {
+	for _, want := range [][2]string{
+		{":status", "200"}, {"server", "nginx/1.22"}, {"x", ""}, {"alt-svc", `h3=":443"; ma=60`}, {"x", `"quoted"`}, {"x", "'a'"}, {"'a'", "b"},
+		{"x", " spaces "}, {"x y", "z"}, {"a:b", "c"}, {"x", strings.Repeat("y", 300)}, {"x", "\x00\xff\n"}, {"", "x"}, {"x", "y: z"}, {"x", "a*3"},
+	} {
+		b, err := wire.NewParser().Append(nil, fmt.Sprintf("HEADERS stream=1 END_HEADERS\n  %q: %q\n", want[0], want[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(wire.NewPrinter().Append(nil, b)), "\n")
+		name, value, ok := parseField(lines[1])
+		if !ok || name != want[0] || value != want[1] {
+			t.Errorf("%q is read as %q, %q, %t; want %q", lines[1], name, value, ok, want)
+		}
+	}
+	if _, _, ok := parseField("# more fields"); ok {
+		t.Error("a remark is a field")
+	}
+}
+
+// Frames of a WebSocket are read whole or in pieces, and nonsense is told from them.
+func TestTalk(t *testing.T) {
+	for _, c := range []struct {
+		in             string
+		ponged, closed bool
+		fault          string
+	}{
+		{in: "\x81\x02hi\x8a\x04weft\x88\x02\x03\xe8", ponged: true, closed: true},
+		{in: "\x8a\x04woof"},
+		{in: "\x89\x00\x8a\x04weft", ponged: true},
+		{in: "\x8a\x84\x00\x00\x00\x00weft", fault: "masked"},
+		{in: "HTTP/1.1 200 OK", fault: "malformed"},
+		{in: "\x82\x7f\x00\x00\x00\x01\x00\x00\x00\x00", closed: true},
+	} {
+		whole, pieces := &talk{}, &talk{}
+		whole.take([]byte(c.in))
+		for i := range len(c.in) {
+			pieces.take([]byte(c.in[i : i+1]))
+		}
+		for _, got := range []*talk{whole, pieces} {
+			if got.ponged != c.ponged || got.closed != c.closed || !strings.HasPrefix(got.fault, c.fault) || (got.fault == "") != (c.fault == "") {
+				t.Errorf("%q: pong %t, close %t, fault %q; want %+v", c.in, got.ponged, got.closed, got.fault, c)
+			}
+		}
+	}
+}

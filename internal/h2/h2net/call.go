@@ -14,6 +14,7 @@ import (
 type Call struct {
 	st *stream
 
+	accepted chan struct{} // closed when WS_ACCEPT came; nil without OpenFrame
 	answered chan struct{} // closed when resp or err is set
 	resp     *http.Response
 	err      error
@@ -35,6 +36,10 @@ func (c *Call) Response(ctx context.Context) (*http.Response, error) {
 	}
 	return c.resp, c.err
 }
+
+// Accepted is closed when the server has said that it knows WS_OPEN, and has opened the stream: the response follows. It is
+// never closed where Response gives a *StreamError that says Unsupported, and nil for a Call of OpenConnect.
+func (c *Call) Accepted() <-chan struct{} { return c.accepted }
 
 // Ended reports whether the response came with END_STREAM.
 func (c *Call) Ended() bool {
@@ -59,7 +64,7 @@ func (c *Call) Stream() transport.Stream {
 	return c.st
 }
 
-// Cancel resets the stream (CANCEL) if it is not over.
+// Cancel resets the stream (CANCEL) if it is not over; one of OpenFrame once the server has accepted it.
 func (c *Call) Cancel() {
 	f := &c.st.c.f
 	f.Lock()

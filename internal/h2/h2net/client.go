@@ -2,6 +2,7 @@ package h2net
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -29,6 +30,9 @@ type ClientConn struct {
 	telling bool
 	untold  atomic.Bool // one of them may be
 
+	adverts []advert          // to be told
+	origins map[uint32]string // of the requests, by stream identifier; nil while AltSvc is not set
+
 	lingerTimer *time.Timer // of Shutdown
 }
 
@@ -40,6 +44,11 @@ type ClientOptions struct {
 	// may block.
 	Idle   func(*ClientConn)
 	Closed func(*ClientConn, error)
+	// AltSvc, if set, is told the field value of every ALTSVC frame (RFC 7838, Section 4) and the origin that it is for, in
+	// ASCII; whether the connection is authoritative for that the receiver has to know. Origins is told each ORIGIN frame
+	// (RFC 8336) on a TLS connection. Neither may block. Alt-Svc fields are in the responses.
+	AltSvc  func(origin, value string)
+	Origins func(origins []string)
 }
 
 // NewClientConn starts the connection: the preface and SETTINGS leave at once, or in the same flight as the first
@@ -104,7 +113,8 @@ func (cc *ClientConn) State() ClientState {
 	defer cc.f.Unlock()
 	ps := cc.eng.PeerSettings()
 	s := ClientState{
-		SettingsReceived: ps.Received, ConnectProtocol: ps.ConnectProtocol, Slots: cc.eng.Slots(), Streams: cc.nstreams,
+		SettingsReceived: ps.Received, ConnectProtocol: ps.ConnectProtocol, ConnectPresent: ps.ConnectPresent,
+		ConnectAtFirst: ps.ConnectAtFirst, Slots: cc.eng.Slots(), Streams: cc.nstreams,
 		Draining: cc.eng.Draining() || cc.draining || cc.closing || cc.err != nil || cc.failure != nil, ConnID: cc.id,
 	}
 	if s.Draining {
@@ -116,7 +126,9 @@ func (cc *ClientConn) State() ClientState {
 // ClientState is a snapshot of a ClientConn.
 type ClientState struct {
 	SettingsReceived bool
-	ConnectProtocol  bool // SETTINGS_ENABLE_CONNECT_PROTOCOL = 1 was received
+	ConnectProtocol  bool // Extended CONNECT may be used now; on h2: SETTINGS_ENABLE_CONNECT_PROTOCOL = 1 was received
+	ConnectPresent   bool // the first SETTINGS had ENABLE_CONNECT_PROTOCOL, whatever its value
+	ConnectAtFirst   bool // ConnectProtocol as the first SETTINGS left it; a 2xx to an assumed CONNECT counts only then
 	Slots            int  // streams that can be opened now
 	Streams          int  // streams open now
 	Draining         bool // GOAWAY received or sent, or ended
@@ -131,7 +143,18 @@ type ConnectRequest struct {
 
 // OpenConnect sends the request and returns at once; it does not look at ConnectProtocol (that is the caller's
 // decision). The error says that the connection takes no stream (ErrNoSlot) or has ended.
-func (cc *ClientConn) OpenConnect(req ConnectRequest) (*Call, error) {
+func (cc *ClientConn) OpenConnect(req ConnectRequest) (*Call, error) { return cc.open(req, nil) }
+
+// OpenFrame proposes a stream of type WebSocket by a WS_OPEN frame (package wire, WebSocket streams 1) and returns at once.
+// The Call's Response fails with a *StreamError that says Unsupported where the server does not know the frame; Accepted
+// tells when it does. Errors: those of OpenConnect, [h2.ErrFrameTooLarge] for fields beyond 16 KiB, and
+// [h2.ErrFrameUnsupported] where the connection is known not to have it.
+func (cc *ClientConn) OpenFrame(req ConnectRequest) (*Call, error) {
+	return cc.open(req, make(chan struct{}))
+}
+
+// open opens a stream, by WS_OPEN where accepted is not nil.
+func (cc *ClientConn) open(req ConnectRequest, accepted chan struct{}) (*Call, error) {
 	p := h2.Pseudo{
 		Method: http.MethodConnect, Scheme: req.Scheme, Authority: req.Authority, Path: req.Path, Protocol: "websocket",
 	}
@@ -145,23 +168,39 @@ func (cc *ClientConn) OpenConnect(req ConnectRequest) (*Call, error) {
 		return nil, ErrNoSlot
 	}
 	cc.fields = appendFields(cc.fields[:0], req.Header, isHost)
-	s, err := cc.eng.Open(time.Now(), p, cc.fields, false)
+	var s *h2.Stream
+	var err error
+	if accepted == nil {
+		s, err = cc.eng.Open(time.Now(), p, cc.fields, false)
+	} else {
+		s, err = cc.eng.OpenFrame(time.Now(), p, cc.fields, newNonce())
+	}
 	clear(cc.fields)
 	if err != nil {
 		cc.f.Unlock()
+		if err == h2.ErrFrameTooLarge || err == h2.ErrFrameUnsupported {
+			return nil, err
+		}
 		return nil, errors.Join(ErrNoSlot, err)
 	}
 	st := &stream{c: cc.conn, s: s, id: s.ID}
 	s.User = st
-	call := &Call{st: st, answered: make(chan struct{})}
+	call := &Call{st: st, accepted: accepted, answered: make(chan struct{})}
 	st.request = call
 	cc.add(st)
+	cc.rememberOrigin(st, req)
 	if cc.started {
 		cc.f.Flush()
 	} else {
 		cc.start()
 	}
 	return call, nil
+}
+
+// newNonce is for the PING behind a WS_OPEN. No other PING of the connection has it, keepalives included.
+func newNonce() (nonce [8]byte) {
+	rand.Read(nonce[:])
+	return nonce
 }
 
 func isHost(name string) bool { return name == "Host" }
@@ -229,10 +268,39 @@ func (cc *ClientConn) closeTimer(linger time.Duration) {
 }
 
 // Ping sends a PING and waits for its ack. It fails with ctx's error or a *ConnError.
-func (cc *ClientConn) Ping(ctx context.Context) (time.Duration, error) {
+func (cc *ClientConn) Ping(ctx context.Context) (time.Duration, error) { return cc.ping(ctx, false) }
+
+// Settle finds out whether the server goes on with the connection after a request that it may not have liked and that was
+// cancelled: it sends a PING, and returns nil when the ack is there. Errors: *ConnError where a GOAWAY came, or the
+// connection ended, before that; ctx's.
+func (cc *ClientConn) Settle(ctx context.Context) error {
+	if _, err := cc.ping(ctx, true); err != nil {
+		return err
+	}
+	cc.f.Lock()
+	defer cc.f.Unlock()
+	if cc.goAway != nil {
+		return cc.goAway
+	}
+	return nil
+}
+
+// ping sends a PING and waits for its ack, and with settle no longer than for a GOAWAY.
+func (cc *ClientConn) ping(ctx context.Context, settle bool) (time.Duration, error) {
 	c := cc.conn
 	ch := make(chan time.Duration, 1)
 	c.f.Lock()
+	var goneAway chan struct{}
+	if settle {
+		if err := c.goAway; err != nil {
+			c.f.Unlock()
+			return 0, err
+		}
+		if c.goneAway == nil {
+			c.goneAway = make(chan struct{})
+		}
+		goneAway = c.goneAway
+	}
 	if err := cc.ending(); err != nil {
 		c.f.Unlock()
 		return 0, err
@@ -254,12 +322,21 @@ func (cc *ClientConn) Ping(ctx context.Context) (time.Duration, error) {
 			return 0, cc.Err()
 		}
 		return rtt, nil
-	case <-ctx.Done():
+	case <-goneAway:
+		cc.forgetPing(data)
 		c.f.Lock()
-		delete(c.pings, data)
-		c.f.Unlock()
+		defer c.f.Unlock()
+		return 0, c.goAway
+	case <-ctx.Done():
+		cc.forgetPing(data)
 		return 0, ctx.Err()
 	}
+}
+
+func (cc *ClientConn) forgetPing(data [8]byte) {
+	cc.f.Lock()
+	delete(cc.pings, data)
+	cc.f.Unlock()
 }
 
 func (cc *ClientConn) recvSettings(ev *h2.Event) { cc.settingsDone() }
@@ -293,7 +370,7 @@ func (cc *ClientConn) ended() {
 	}
 }
 
-// hooks calls Idle and Closed, one at a time.
+// hooks calls AltSvc, Origins, Idle and Closed, one at a time.
 func (cc *ClientConn) hooks() {
 	if !cc.untold.Load() {
 		return
@@ -306,6 +383,8 @@ func (cc *ClientConn) hooks() {
 	cc.telling = true
 	for {
 		switch {
+		case len(cc.adverts) > 0:
+			cc.tellAdverts()
 		case cc.idle && cc.nstreams > 0:
 			cc.idle = false
 		case cc.idle:

@@ -3,6 +3,7 @@ package h2net
 import (
 	"crypto/tls"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,11 @@ type conn struct {
 	draining bool       // the final GOAWAY was sent, or the peer's received: close when no stream is left
 	closing  bool       // closeSoon was called
 	mute     bool       // our side of the network connection is closed: nothing is written any more
+
+	// goneAway is closed with the peer's GOAWAY; nil while nobody waits.
+	goneAway chan struct{}
+	// altSvc appends Alt-Svc to the fields of a response; nil: not wanted.
+	altSvc func(dst []h2.Field, st *stream, status int, h http.Header) []h2.Field
 }
 
 // A role is what differs between the sides. Its methods are called with the lock held.
@@ -62,6 +68,7 @@ type role interface {
 	violated(v *h2.Violation, detail string)
 	streamsChanged() // nstreams became 0, or 1 from 0
 	pong(ev *h2.Event)
+	recvAdvert(ev *h2.Event)
 	ended() // err was set
 	// hooks tells the owner what it is to be told, without the lock: at the end of a batch and where streams end. hooksSoon
 	// leaves that to another goroutine.

@@ -105,6 +105,16 @@ func (c *conn) handle(ev *h2.Event) (*stream, []byte) {
 			ch <- ev.RTT // it has room for one
 		}
 		c.role.pong(ev)
+	case h2.EventFrameAccepted:
+		if st != nil && st.request != nil {
+			close(st.request.accepted)
+		}
+	case h2.EventFrameUnsupported:
+		if st != nil {
+			return st.recvReset(frameUnsupported(ev.Stream.ID)), nil
+		}
+	case h2.EventAltSvc, h2.EventOrigin:
+		c.role.recvAdvert(ev)
 	case h2.EventGoAway:
 		c.recvGoAway(ev)
 	case h2.EventConnFailed:
@@ -120,6 +130,10 @@ func (c *conn) handle(ev *h2.Event) (*stream, []byte) {
 
 func (c *conn) recvGoAway(ev *h2.Event) {
 	c.goAway = goAwayReceived(ev)
+	if c.goneAway != nil {
+		close(c.goneAway)
+		c.goneAway = nil
+	}
 	if c.side == h2.Client {
 		// "Once the GOAWAY is sent, the sender will ignore frames sent on streams initiated by the receiver if the
 		// stream has an identifier higher than the included last stream identifier." RFC 9113, Section 6.8. A client

@@ -21,6 +21,7 @@ type StreamError struct {
 	Code        wire.ErrCode
 	Initiator   h2.Initiator
 	Unprocessed bool // the server promises that it did nothing: GOAWAY below the identifier, or REFUSED_STREAM
+	Unsupported bool // of OpenFrame: the server does not know WS_OPEN
 	Detail      string
 }
 
@@ -54,6 +55,14 @@ func streamReset(ev *h2.Event) *StreamError {
 		e.Detail = fmt.Sprintf("%s reset the stream (%v, stream %d)", who, ev.Code, ev.Stream.ID)
 	}
 	return e
+}
+
+// frameUnsupported is the end of a proposal that the server does not know.
+func frameUnsupported(id uint32) *StreamError {
+	return &StreamError{
+		StreamID: id, Initiator: h2.Peer, Unsupported: true,
+		Detail: fmt.Sprintf("peer does not know WS_OPEN: it acknowledged the PING behind it alone (stream %d)", id),
+	}
 }
 
 // connFailed turns an EventConnFailed into the error that everybody on the connection gets.

@@ -51,6 +51,9 @@ func appendFields(dst []h2.Field, h http.Header, skip func(name string) bool) []
 // sendHeaders sends a response with what of h is not in skip. Called with the lock held.
 func (c *conn) sendHeaders(st *stream, status int, h http.Header, skip func(name string) bool, end bool) {
 	c.fields = appendFields(c.fields[:0], h, skip)
+	if c.altSvc != nil {
+		c.fields = c.altSvc(c.fields, st, status, h)
+	}
 	c.eng.SendHeaders(st.s, h2.Pseudo{Status: status}, c.fields, end)
 	clear(c.fields)
 }

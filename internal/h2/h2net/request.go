@@ -38,6 +38,7 @@ func (sc *serverConn) recvHeaders(ev *h2.Event) {
 	st.exchange = ex
 	sc.add(st)
 	sc.newRequest(ex, ev)
+	sc.sendAltSvc(st, ex.req.Host)
 	go ex.run()
 }
 

@@ -17,7 +17,11 @@ import (
 
 // A Server serves HTTP/2 connections and drains them. Its fields are not changed after the first ServeConn.
 type Server struct {
-	Config       h2.Config     // Side is set by Server
+	Config h2.Config // Side is set by Server
+	// ConnectRules say by ALPN protocol when a client may use Extended CONNECT; for one that is not there it is
+	// Config.ConnectRule. Where it is Implied, Config.ConnectProtocol plays no part.
+	ConnectRules map[string]h2.ConnectRule
+	AltSvc       AltSvc
 	IdleTimeout  time.Duration // closes a connection without streams (GOAWAY first); 0: none
 	WriteTimeout time.Duration // for one Write to the network; default 30 s
 	ErrorLog     *log.Logger   // panics of handlers; nil: the log package's standard logger
@@ -38,6 +42,7 @@ type ConnOptions struct {
 	// PrefaceRead says that the client's preface was read from the connection already, as net/http does before it hands
 	// over a connection without TLS.
 	PrefaceRead bool
+	ALPN        string // for Server.ConnectRules; "": what the TLS connection says
 }
 
 // ServeConn serves nc until it ends, and closes it. An Extended CONNECT for "websocket" reaches Handler as a GET with
@@ -61,9 +66,19 @@ func (s *Server) ServeConn(nc net.Conn, opt ConnOptions) {
 		cs := t.ConnectionState()
 		state = &cs
 	}
+	alpn := opt.ALPN
+	if alpn == "" && state != nil {
+		alpn = state.NegotiatedProtocol
+	}
+	if rule, ok := s.ConnectRules[alpn]; ok {
+		cfg.ConnectRule = rule
+	}
 	sc := &serverConn{srv: s, opt: opt}
 	sc.conn = newConn(nc, cfg, s.WriteTimeout, sc)
 	sc.tls = state
+	if s.AltSvc.Header && s.AltSvc.Value != nil {
+		sc.altSvc = sc.appendAltSvc
+	}
 	if !s.track(sc) {
 		nc.Close()
 		return
@@ -167,6 +182,8 @@ type serverConn struct {
 	told, telling bool
 	untold        atomic.Bool // there may be something to tell
 	violations    []violation // to be told
+
+	altSvcFor string // the authority that the latest ALTSVC frame was for
 }
 
 type violation struct {
