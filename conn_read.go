@@ -126,6 +126,7 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		for len(c.rest) > 0 {
 			ev, n := c.recv.Recv(c.rest)
 			c.rest = c.rest[n:]
+			c.noteFrame(ev)
 			if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
 				return ev, nil
 			}
@@ -151,6 +152,16 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		}
 		c.heard.Store(true)
 		c.rest = p
+	}
+}
+
+// noteFrame tells whoever wants to know that the peer's first frame was valid: it does speak WebSocket.
+func (c *Conn) noteFrame(ev proto.Event) {
+	if c.confirm != nil && ev.Kind != proto.NeedMore {
+		if ev.Kind != proto.Failed {
+			c.confirm()
+		}
+		c.confirm = nil
 	}
 }
 

@@ -74,8 +74,9 @@ func (d *Dialer) newRace(rawURL string, opts *DialOptions) (*race, error) {
 	}
 	r.key = poolKey{secure: u.Scheme == "wss", addr: dialAddr(u)}
 	if proxy != nil {
-		r.key.proxy = proxy.String()
+		r.key.proxy = proxy.Redacted()
 	}
+	r.memory = d.memoryFor(r.key, policy)
 	return r, nil
 }
 

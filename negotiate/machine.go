@@ -38,6 +38,8 @@ type Machine struct {
 	notices  []Remember // to be stored if the fallback works: what the failure before it then means
 	triedAlt bool       // an alternative service was tried
 
+	rtt time.Duration // of the network, as the first connection has seen it; 0: not known
+
 	// at is how many round trips after the start the dial has come to, along the longest path.
 	at int
 }
@@ -385,11 +387,17 @@ func (m *Machine) watch(now time.Time, a *attempt) {
 }
 
 func (m *Machine) setTimer(now time.Time) {
-	if left := m.facts.Deadline.Sub(now); !m.facts.Deadline.IsZero() && left > 0 {
-		m.timer = now.Add(left / 2)
+	left := m.facts.Deadline.Sub(now)
+	// Where little time is left, what is under way is the best chance: it needs a round trip, and a server some time.
+	wait := max(left/2, patience*m.rtt)
+	if !m.facts.Deadline.IsZero() && left > 0 && wait < left {
+		m.timer = now.Add(wait)
 		m.order(SetTimer{At: m.timer})
 	}
 }
+
+// patience is how many round trips a server has to answer at least.
+const patience = 4
 
 const (
 	// maxAttempts bounds a dial. An alternative, a live connection without a slot, one

@@ -19,6 +19,7 @@ func (m *Machine) recvConnected(now time.Time, o Connected) {
 		a.ready = true
 		return
 	}
+	a.at = max(a.at, m.at) // a spare that was waited for
 	if a.alt != nil && o.ALPN == a.alt.ALPN {
 		a.Rung = m.altRung(now, o.ALPN)
 		strategies[a.Rung].connected(m, now, a)

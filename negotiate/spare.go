@@ -16,6 +16,9 @@ func (m *Machine) wantsSpare(now time.Time, a *attempt) bool {
 
 // recvReached: the spare starts when the first connection's TCP is up, and is ready when the verdict falls.
 func (m *Machine) recvReached(now time.Time, o Reached) {
+	if m.rtt == 0 {
+		m.rtt = o.RTT
+	}
 	a := m.attempt(o.Attempt)
 	if a == nil || a.state != connecting || a == m.spare || m.policy.Spare != Staggered {
 		return
@@ -39,9 +42,8 @@ func (m *Machine) startSpare(a *attempt) {
 func (m *Machine) useSpare(now time.Time) {
 	s := m.spare
 	m.spare = nil
-	s.at = max(s.at, m.at)
 	if s.ready {
-		m.at = s.at
+		s.at = max(s.at, m.at)
 		strategies[Upgrade].connected(m, now, s)
 	} // else when it is connected
 }
