@@ -2,60 +2,56 @@ package negotiate
 
 import "time"
 
-// altSvc goes to the alternative service that an earlier response named (RFC 7838). It is a hint: what the service then is, its
-// ALPN protocol decides, and where it does not do, the dial goes to the origin. Not behind a proxy.
+// altSvc is the rung of alternative services: the connection is made to where an earlier response said, and goes on as the rung does that
+// speaks its protocol. It is a hint: what fails there is tried at the origin, and says nothing about the origin.
 type altSvc struct{}
 
-func (altSvc) tokens() []string { return nil }
-
-func (altSvc) speaks(string) bool { return false }
-
-func (altSvc) assumes() bool { return false }
-
-func (altSvc) connected(*Machine, time.Time, *attempt) {}
-
+func (altSvc) speaks(string) bool                                       { return false }
+func (altSvc) connected(*Machine, time.Time, *attempt)                  {}
 func (altSvc) settings(*Machine, time.Time, *attempt, SettingsReceived) {}
 
-// alternative is the service to try first.
-func (m *Machine) alternative(now time.Time) (Alternative, bool) {
-	if !m.policy.allows(AltSvc) || m.policy.Strict || m.facts.Proxied || !m.facts.Secure || m.triedAlt || m.fellBack {
-		return Alternative{}, false
+// alternative returns the first alternative service that this dial can use; nil: there is none.
+//
+// "A client configured to use a proxy for a given request SHOULD NOT directly connect to an alternative service for this request".
+// RFC 7838, Section 2.4. Choice: nor does ours ask the proxy for it.
+func (m *Machine) alternative() *Alternative {
+	if m.altTried || !m.allowed(AltSvc) || m.facts.Proxied || m.fellBack || m.renewed {
+		return nil
 	}
 	for _, alt := range m.facts.Alternatives {
-		switch {
-		case alt.ALPN == tokenALPN && m.facts.Known.Verdict(Token, now) != No,
-			alt.ALPN == h21ALPN && m.facts.Known.Verdict(H21, now) != No,
-			alt.ALPN == h2ALPN:
-			return alt, true
+		if _, ok := m.rungFor(alt.ALPN, m.allowed); ok && alt.ALPN != "" {
+			return &alt
 		}
 	}
-	return Alternative{}, false
+	return nil
 }
 
-// connectAlt connects to alt, with its ALPN protocol alone: "a different ALPN protocol on the alternative" is a failure.
+// connectAlt makes a connection to the alternative, and with Eager one to the origin beside it.
 func (m *Machine) connectAlt(alt Alternative) {
-	m.triedAlt = true
-	a := m.newAttempt(AltSvc)
-	a.tls, a.alt, a.offer = true, &alt, []string{alt.ALPN}
-	m.order(Connect{Attempt: a.ID, TLS: true, ALPN: a.offer, Alt: &alt})
-}
-
-// leaveAlt goes on at the origin.
-func (m *Machine) leaveAlt(now time.Time, a *attempt) {
-	m.order(DropAlternative{Alt: *a.alt})
-	m.order(Discard{Attempt: a.ID, How: CloseConn})
-	m.choose(now)
-}
-
-// altRung is the rung by which a connection to an alternative is used.
-func (m *Machine) altRung(now time.Time, alpn string) Rung {
-	switch {
-	case alpn == tokenALPN:
-		return Token
-	case alpn == h21ALPN:
-		return H21
-	case m.mayAssume(now):
-		return Assume
+	m.altTried = true
+	r, _ := m.rungFor(alt.ALPN, m.allowed)
+	a := m.newAttempt(r)
+	m.main = a
+	a.tls, a.Alt = true, &alt
+	a.offer = []string{alt.ALPN}
+	if r == Token || r == H21 {
+		a.offer = append(a.offer, http11) // see offer
 	}
-	return Settings
+	m.order(Connect{Attempt: a.ID, TLS: true, ALPN: a.offer, Probe: alt.ALPN != http11, Alt: &alt})
+	if m.policy.Spare == Eager && m.spareAllowed() {
+		m.startSpare(a.began)
+	}
+}
+
+// backToOrigin leaves the alternative and reports whether that is possible.
+func (m *Machine) backToOrigin(now time.Time, a *attempt) bool {
+	if a.Alt == nil || len(m.attempts) == maxAttempts && m.spare == nil {
+		return false
+	}
+	m.altTried = true // it may have been a live connection
+	if m.spare != nil {
+		return m.fallBack(now)
+	}
+	m.choose(now)
+	return true
 }

@@ -2,46 +2,42 @@ package negotiate
 
 import "time"
 
-// assume sends the Extended CONNECT in the first flight of a fresh HTTP/2 connection, and accepts what comes of it only if the
-// server's first SETTINGS then allow it. New servers save a round trip; old ones cost one with a spare and three without,
-// once per origin and expiry.
+// assume is the rung that this package is about: the Extended CONNECT goes out in the first flight of a fresh HTTP/2 connection, as if
+// the server's SETTINGS had allowed it already, and what is answered counts only if they do.
 //
-// Only on a fresh connection that carries nothing else: some servers end the whole connection over a :protocol that they do
-// not know. On a live one SETTINGS are known, so that assuming could only lose.
+// It is sent on fresh connections only, where it is the first stream: a server that does not know :protocol may close the connection,
+// and on a live one the SETTINGS are known.
 type assume struct{}
 
-func (assume) tokens() []string { return []string{h2ALPN} }
-
-func (assume) speaks(alpn string) bool { return alpn == h2ALPN }
-
-func (assume) assumes() bool { return true }
+func (assume) speaks(alpn string) bool { return alpn == "h2" }
 
 func (assume) connected(m *Machine, now time.Time, a *attempt) {
-	a.state, a.assumed = sent, true
+	a.assumed = true
+	m.sendEarly(now, a)
+}
+
+// settings: a server that does not know Extended CONNECT may answer it with anything, a 200 too. So without the setting there is no
+// need to wait for what it answers, and nothing of it counts.
+func (assume) settings(m *Machine, now time.Time, a *attempt, o SettingsReceived) {
+	if !o.ConnectProtocol {
+		m.failed(now, a, o, m.settle(a))
+		return
+	}
+	m.proceed(now, a)
+}
+
+// sendEarly sends the CONNECT on a fresh connection without waiting for SETTINGS. No answer counts before they have arrived.
+//
+// "This sequence [the preface] MUST be followed by a SETTINGS frame ... The server connection preface consists of a potentially empty
+// SETTINGS frame that MUST be the first frame the server sends in the HTTP/2 connection." RFC 9113, Section 3.4.
+func (m *Machine) sendEarly(now time.Time, a *attempt) {
+	a.awaitsSettings = true
+	m.send(a, sent)
 	m.order(SendConnect{Attempt: a.ID})
 	m.watch(now, a)
 }
 
-func (assume) settings(*Machine, time.Time, *attempt, SettingsReceived) {}
-
-// mayAssume: not where the policy forbids it, where the handshake may be seen only once, or where memory warns.
-func (m *Machine) mayAssume(now time.Time) bool {
-	return m.policy.allows(Assume) && !m.policy.Strict && !m.policy.Once && m.facts.Known.Verdict(Assume, now) != No
+// settle is what becomes of a's connection, on which the server does not do what was asked.
+func (m *Machine) settle(a *attempt) Order {
+	return Settle{Attempt: a.ID, IfKilled: m.finding(a.Rung, killedFinding)}
 }
-
-// mayExperiment: whether the experimental rung r may be tried.
-func (m *Machine) mayExperiment(now time.Time, r Rung) bool {
-	return !m.policy.Strict && !(m.policy.Once && r == H21) && m.facts.Secure && m.facts.Known.Verdict(r, now) != No
-}
-
-// wantsHTTP2 reports whether p has a rung that needs HTTP/2.
-func (p Policy) wantsHTTP2() bool {
-	for _, r := range []Rung{Settings, Assume, Token, H21, Frame, AltSvc} {
-		if p.allows(r) {
-			return true
-		}
-	}
-	return false
-}
-
-const h2ALPN = "h2"

@@ -1,6 +1,7 @@
 package negotiate
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -62,63 +63,109 @@ func (e Entry) Verdict(r Rung, now time.Time) Verdict {
 
 // Remember returns e with r stored in it.
 func (e Entry) Remember(r Remember, now time.Time) Entry {
-	e.Findings = maps.Clone(e.Findings)
-	if e.Findings == nil {
-		e.Findings = make(map[Rung]Finding)
+	old, known := e.Findings[r.Rung]
+	f := Finding{Verdict: r.Verdict, Cause: r.Cause, Since: now, Until: now.Add(r.TTL)}
+	if known && r.Verdict == No && old.Verdict == No {
+		f = again(old, r, now)
 	}
-	f := Finding{Verdict: r.Verdict, Cause: r.Cause, Since: now}
-	ttl := r.TTL
-	if old, ok := e.Findings[r.Rung]; ok && r.Verdict == No && old.Verdict == No {
-		// Asking again backs off, so that an origin that stays old is asked ever less often.
-		f.Strikes = old.Strikes
-		if !now.Before(old.Until) {
-			f.Strikes++
-		}
-		for range f.Strikes {
-			if ttl *= 2; ttl >= maxTTL {
-				ttl = max(maxTTL, r.TTL)
-				break
-			}
-		}
-	}
-	f.Until = now.Add(ttl)
+	e = e.pruned(now)
 	e.Findings[r.Rung] = f
-	if r.RTT > 0 {
-		e.RTT = smooth(e.RTT, r.RTT)
+	if r.RTT > 0 && e.RTT == 0 {
+		e.RTT = r.RTT
+	} else if r.RTT > 0 {
+		e.RTT = (7*e.RTT + r.RTT) / 8 // RFC 6298, Section 2
 	}
 	e.Used = now
 	return e
 }
 
-// maxTTL bounds how long a No holds however often it was found.
-const maxTTL = 7 * 24 * time.Hour
-
-// smooth is the estimator of RFC 6298, Section 2: an eighth of each new sample.
-func smooth(old, sample time.Duration) time.Duration {
-	if old == 0 {
-		return sample
-	}
-	return old + (sample-old)/8
-}
-
-// Forget returns e without what it says about r.
-func (e Entry) Forget(r Rung, now time.Time) Entry {
-	return e.Remember(Remember{Rung: r, Verdict: Forgotten, TTL: 0}, now)
-}
-
-// Merge returns what a and b know together; of two findings about a rung the later one.
-func Merge(a, b Entry) Entry {
-	for _, r := range slices.Sorted(maps.Keys(b.Findings)) {
-		if old, ok := a.Findings[r]; !ok || old.Since.Before(b.Findings[r].Since) {
-			a.Findings = maps.Clone(a.Findings)
-			if a.Findings == nil {
-				a.Findings = make(map[Rung]Finding)
-			}
-			a.Findings[r] = b.Findings[r]
+// again is the finding of a No after a No. Asked again after the first had expired it counts as a strike; found at the same time by
+// another dial it does not. The one that holds longer stays.
+func again(old Finding, r Remember, now time.Time) Finding {
+	f := Finding{Verdict: No, Cause: r.Cause, Since: now}
+	if old.Cause == r.Cause {
+		f.Strikes = old.Strikes
+		if !now.Before(old.Until) {
+			f.Strikes = min(f.Strikes+1, maxStrikes)
 		}
 	}
-	if b.Used.After(a.Used) {
-		a.Used, a.RTT = b.Used, b.RTT
+	f.Until = now.Add(min(r.TTL<<f.Strikes, max(r.TTL, r.Limit)))
+	if old.Until.After(f.Until) {
+		f.Until, f.Cause, f.Strikes = old.Until, old.Cause, old.Strikes
+	}
+	return f
+}
+
+// Forget returns e without what it says about r. That it was forgotten is kept for a while: others that share the memory may still
+// hold what it said.
+func (e Entry) Forget(r Rung, now time.Time) Entry {
+	e = e.pruned(now)
+	e.Findings[r] = Finding{Verdict: Forgotten, Since: now, Until: now}
+	e.Used = now
+	return e
+}
+
+// Empty reports whether e says nothing, about the past either.
+func (e Entry) Empty() bool { return len(e.Findings) == 0 && e.RTT == 0 }
+
+// pruned returns a copy of e without what expired long ago.
+func (e Entry) pruned(now time.Time) Entry {
+	findings := make(map[Rung]Finding, len(e.Findings)+1)
+	for r, f := range e.Findings {
+		if now.Sub(f.Until) < kept {
+			findings[r] = f
+		}
+	}
+	e.Findings = findings
+	return e
+}
+
+// Merge returns what a and b know together; of two findings about a rung the later one. Which is a and which is b makes no difference.
+func Merge(a, b Entry) Entry {
+	if later(b, a) {
+		a, b = b, a
+	}
+	findings := make(map[Rung]Finding, len(a.Findings))
+	maps.Copy(findings, a.Findings)
+	for r, f := range b.Findings {
+		if old, ok := findings[r]; !ok || old.before(f) {
+			findings[r] = f
+		}
+	}
+	a.Findings = findings
+	if len(findings) == 0 {
+		a.Findings = nil
+	}
+	if a.RTT == 0 {
+		a.RTT = b.RTT
 	}
 	return a
 }
+
+// later and before order entries and findings by time, and for equal times in some way that is always the same.
+func later(a, b Entry) bool {
+	if c := a.Used.Compare(b.Used); c != 0 {
+		return c > 0
+	}
+	return a.RTT > b.RTT
+}
+
+func (f Finding) before(g Finding) bool {
+	return cmp.Or(f.Since.Compare(g.Since), f.Until.Compare(g.Until), cmp.Compare(f.Verdict, g.Verdict),
+		cmp.Compare(f.Cause, g.Cause), cmp.Compare(f.Strikes, g.Strikes)) < 0
+}
+
+// Bound returns the max of items that were written last, the least recently written first. It sorts items.
+func Bound(items []Item, max int) []Item {
+	slices.SortStableFunc(items, func(a, b Item) int { return a.Entry.Used.Compare(b.Entry.Used) })
+	if n := len(items) - max; n > 0 {
+		items = items[n:]
+	}
+	return items
+}
+
+const (
+	// kept is how long a finding that has expired is kept: if it is found again in this time, it is a strike.
+	kept       = 7 * day
+	maxStrikes = 10
+)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // A Class says what a failure means, and so what a dial does next.
@@ -46,6 +47,8 @@ type failure struct {
 	rung    Rung
 	sent    bool // the request has left
 	assumed bool // ... before the server had allowed it
+	idled   bool // on a spare that had waited
+	offer   []string
 }
 
 // classify returns the first class of the table that has a sign, and the sign in words.
@@ -85,26 +88,38 @@ func signOfTransport(f failure) string {
 // consequence.
 func signOfKilling(f failure) string {
 	o, ok := f.outcome.(ConnLost)
-	if !ok || !f.assumed || o.GoAway && o.Unprocessed && o.Code == codeNoError {
+	if !ok || !f.assumed || o.Local || o.GoAway && o.Unprocessed && o.Code == codeNoError {
 		return ""
 	}
-	return "server ended the connection over an assumed CONNECT" + endWords(o)
+	what := "an assumed CONNECT"
+	if f.rung == Frame {
+		what = "a proposal by WS_OPEN"
+	}
+	return "server ended the connection over " + what + endWords(o)
 }
 
 func signOfVersion(f failure) string {
+	if o, ok := f.outcome.(Connected); ok {
+		chose := "no protocol (ALPN)"
+		if o.ALPN != "" {
+			chose = fmt.Sprintf("protocol %q (ALPN)", o.ALPN)
+		}
+		return fmt.Sprintf("server chose %s, offered was %s", chose, strings.Join(f.offer, ", "))
+	}
 	if f.rung == Upgrade {
 		return "" // there is no older version to go to
 	}
 	switch o := f.outcome.(type) {
-	case FrameUnsupported:
-		return "server does not know WS_OPEN: it acknowledged the PING behind it alone"
 	case SettingsReceived:
-		if !o.ConnectProtocol && o.Present {
-			return "server's SETTINGS have ENABLE_CONNECT_PROTOCOL = 0"
-		}
-		if !o.ConnectProtocol {
+		switch {
+		case o.ConnectProtocol:
+		case f.rung == H21 || f.rung == Token:
+			return fmt.Sprintf("server's SETTINGS have ENABLE_CONNECT_PROTOCOL = 0 on %s", f.rung)
+		default:
 			return noConnectProtocol
 		}
+	case FrameUnsupported:
+		return "server ignores WS_OPEN: the PING behind it was acknowledged first"
 	case StreamReset:
 		switch {
 		case o.Local:
@@ -117,7 +132,7 @@ func signOfVersion(f failure) string {
 		switch {
 		case o.Code == codeHTTP11Required, o.Code == codeVersionFallback:
 			return fmt.Sprintf("server asks for another version of HTTP (error code %#x)", o.Code)
-		case o.Local && !f.sent:
+		case o.Local && (!f.sent || f.assumed):
 			return "server does not speak HTTP/2 as it should" + endWords(o)
 		}
 	case Response:
@@ -128,6 +143,10 @@ func signOfVersion(f failure) string {
 
 func signOfRefusal(f failure) string {
 	switch o := f.outcome.(type) {
+	case Response:
+		if f.idled {
+			return statusSign(http.StatusRequestTimeout)(f) // written before the request came
+		}
 	case NoSlot:
 		return "connection takes no more streams"
 	case SettingsReceived:
@@ -140,6 +159,8 @@ func signOfRefusal(f failure) string {
 		}
 	case ConnLost:
 		switch {
+		case f.idled:
+			return "spare connection had ended when it was needed" + endWords(o)
 		case f.rung == Upgrade:
 		case o.Unprocessed:
 			return "server ended the connection without having processed the stream" + endWords(o)

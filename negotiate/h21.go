@@ -2,20 +2,19 @@ package negotiate
 
 import "time"
 
-// h21 is the ALPN protocol h2.1: HTTP/2 on which Extended CONNECT may be used unless the server's first SETTINGS say 0. The
-// request goes out in the first flight and counts when they have not.
+// h21 is the rung of the ALPN protocol h2.1: HTTP/2 on which Extended CONNECT is allowed unless the server's first SETTINGS say no.
 //
-// h2 is offered behind it, so that a server that knows only that need not fail; it leads to whatever other rung the policy has.
+// It is offered beside h2. A server that takes h2 leads to the rungs that speak it; if the policy has none of them, to HTTP/1.1.
 type h21 struct{}
 
-const h21ALPN = "h2.1"
+func (h21) speaks(alpn string) bool { return alpn == h2dot1 }
 
-func (h21) tokens() []string { return []string{h21ALPN, h2ALPN} }
+func (h21) connected(m *Machine, now time.Time, a *attempt) { m.sendEarly(now, a) }
 
-func (h21) speaks(alpn string) bool { return alpn == h21ALPN }
-
-func (h21) assumes() bool { return true }
-
-func (h21) connected(m *Machine, now time.Time, a *attempt) { assume{}.connected(m, now, a) }
-
-func (h21) settings(*Machine, time.Time, *attempt, SettingsReceived) {}
+func (h21) settings(m *Machine, now time.Time, a *attempt, o SettingsReceived) {
+	if !o.ConnectProtocol {
+		m.failed(now, a, o, m.settle(a))
+		return
+	}
+	m.proceed(now, a)
+}

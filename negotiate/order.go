@@ -49,6 +49,7 @@ type WaitSettings struct{ Attempt int }
 
 // SendConnect: open a stream on attempt's connection and send the Extended CONNECT. If its HTTP/2 has not begun, preface, SETTINGS
 // and HEADERS go out in one flight, and the server's SETTINGS are reported besides the response, in any sequence.
+// It may follow on a SendFrame that was answered with FrameUnsupported, on the same connection.
 // Answers: Response, StreamReset, ConnLost, NoSlot; SettingsReceived.
 type SendConnect struct{ Attempt int }
 
@@ -79,8 +80,10 @@ type Remember struct {
 	Rung    Rung
 	Verdict Verdict // Yes or No
 	Cause   Cause
-	// TTL is how long it holds the first time; a No that is found again after it has expired holds longer (see Cause).
-	TTL time.Duration
+	// TTL is how long it holds the first time. A No that is found again after it has expired holds twice as long as the last time, up to
+	// Limit; 0: as long as TTL.
+	TTL   time.Duration
+	Limit time.Duration
 	// RTT is a sample of the network's round-trip time; 0: there is none.
 	RTT time.Duration
 }
@@ -177,7 +180,11 @@ func (o Settle) String() string {
 	return fmt.Sprintf("settle attempt=%d if-killed: %s", o.Attempt, o.IfKilled)
 }
 func (o Remember) String() string {
-	return fmt.Sprintf("remember %s=%s cause=%s for=%s", o.Rung, o.Verdict, o.Cause, briefly(o.TTL))
+	s := fmt.Sprintf("remember %s=%s cause=%s for=%s", o.Rung, o.Verdict, o.Cause, briefly(o.TTL))
+	if o.Limit > o.TTL {
+		s += " limit=" + briefly(o.Limit)
+	}
+	return s
 }
 func (o Forget) String() string          { return "forget " + string(o.Rung) }
 func (o DropAlternative) String() string { return "drop-alternative " + o.Alt.String() }

@@ -9,18 +9,21 @@ import (
 
 // A Policy says which ways the caller allows. The zero value is the default policy.
 type Policy struct {
-	// Rungs are the rungs that may be used; their order says nothing. Nil means upgrade, settings and assume.
+	// Rungs are the rungs that may be used; their order says nothing. Nil means upgrade, settings and assume. Assume includes settings,
+	// to which it comes back where it had better not assume.
 	Rungs []Rung
 
 	// Spare says when a second connection is prepared for the case that an assumption fails. Only rungs that
-	// assume something use it.
+	// assume something (assume, frame) use it, at origins of which nothing is known, and only if upgrade is allowed. There is none behind a
+	// proxy, without TLS, and under Strict. Eager also prepares one beside a connection to an alternative service.
 	Spare SpareMode
 
-	// Strict switches off everything that was not negotiated first: what remains is RFC 6455 and RFC 8441 to the letter.
+	// Strict switches off everything that was not negotiated first: what remains is RFC 6455 and RFC 8441 to the letter, and
+	// alternative services where the rungs have them.
 	Strict bool
 
-	// Once is for handshakes that carry single-use credentials: no handshake is sent again where the server may have
-	// acted on the first one, so that a lost or silent connection is an error instead of a reason to fall back.
+	// Once is for handshakes that carry single-use credentials: nothing is assumed, and no handshake is sent again where the server may
+	// have acted on the first one, so that a lost or silent connection is an error instead of a reason to fall back.
 	Once bool
 }
 
@@ -37,8 +40,14 @@ func (p Policy) Validate() error {
 			return fmt.Errorf("rung %s stands twice", r)
 		}
 	}
-	if p.Rungs != nil && len(p.Rungs) == 0 {
-		return errors.New("policy allows no rung")
+	if !slices.ContainsFunc(preference, p.allows) {
+		switch {
+		case len(p.Rungs) == 0:
+			return errors.New("policy allows no rung")
+		case p.Strict:
+			return errors.New("policy allows no rung: strict leaves upgrade and settings")
+		}
+		return errors.New("policy allows no rung besides alt-svc, which only says where to")
 	}
 	if p.Spare < Staggered || p.Spare > Never {
 		return fmt.Errorf("there is no spare mode %d", p.Spare)
@@ -46,7 +55,20 @@ func (p Policy) Validate() error {
 	return nil
 }
 
+// allows reports whether the caller allows r: it is named, and neither Strict nor Once rules it out.
 func (p Policy) allows(r Rung) bool {
+	switch {
+	case p.Strict && r != Upgrade && r != Settings && r != AltSvc:
+		return false
+	case p.Once && r == Assume:
+		return false
+	case r == Settings:
+		return p.names(Settings) || p.names(Assume)
+	}
+	return p.names(r)
+}
+
+func (p Policy) names(r Rung) bool {
 	if p.Rungs == nil {
 		return r == Upgrade || r == Settings || r == Assume
 	}
@@ -84,18 +106,20 @@ func ParseSpareMode(s string) (SpareMode, error) {
 	return 0, fmt.Errorf("no spare mode is called %q; there are staggered, eager, never", s)
 }
 
-// ALPNSet is the ALPN protocols that p may offer, separated by commas; part of a memory's Key.
+// ALPNSet is the ALPN protocols that p may offer, in the order of preference and separated by commas; part of a memory's Key.
 func (p Policy) ALPNSet() string {
-	var set []string
-	for _, r := range offered {
-		if !p.allows(r) {
-			continue
-		}
-		for _, t := range strategies[r].tokens() {
-			if !slices.Contains(set, t) {
-				set = append(set, t)
-			}
-		}
+	var list []string
+	if p.allows(Token) {
+		list = append(list, wsoverh2)
 	}
-	return strings.Join(set, ",")
+	if p.allows(H21) {
+		list = append(list, h2dot1)
+	}
+	if p.allows(H21) || p.allows(Frame) || p.allows(Settings) {
+		list = append(list, "h2")
+	}
+	if p.allows(Upgrade) || p.allows(Token) {
+		list = append(list, http11)
+	}
+	return strings.Join(list, ",")
 }

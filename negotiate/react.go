@@ -2,115 +2,139 @@ package negotiate
 
 import (
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 )
+
+func (m *Machine) recvProbeDone(now time.Time, o ProbeDone) {
+	if m.awaiting {
+		m.awaiting = false
+		m.timer = time.Time{}
+		m.facts = o.Facts
+		m.choose(now)
+	}
+}
+
+func (m *Machine) recvReached(now time.Time, o Reached) {
+	a := m.attempt(o.Attempt)
+	if a == nil || a.state != connecting {
+		return
+	}
+	a.rtt = o.RTT
+	if a == m.main && m.policy.Spare == Staggered && m.wantsSpare(now, a) {
+		m.startSpare(a.began + 1)
+	}
+}
 
 func (m *Machine) recvConnected(now time.Time, o Connected) {
 	a := m.attempt(o.Attempt)
 	if a == nil || a.state != connecting {
 		return
 	}
-	a.ALPN = o.ALPN
-	m.spend(a, connectCost(o, a.tls))
 	if a == m.spare {
-		a.ready = true
+		m.spareConnected(o)
 		return
 	}
-	a.at = max(a.at, m.at) // a spare that was waited for
-	if a.alt != nil && o.ALPN == a.alt.ALPN {
-		a.Rung = m.altRung(now, o.ALPN)
-		strategies[a.Rung].connected(m, now, a)
-		return
-	}
-	for _, r := range m.rungs(now) {
-		if a.alt == nil && strategies[r].speaks(o.ALPN) && (o.ALPN == "" || slices.Contains(a.offer, o.ALPN)) {
-			a.Rung = r
-			if a.alt == nil && m.facts.Secure && r == Upgrade && slices.Contains(a.offer, h2ALPN) {
-				m.order(Remember{Rung: Settings, Verdict: No, Cause: CauseALPN, TTL: ttlSettings})
-			}
-			if !strategies[r].assumes() {
-				m.dropSpare()
-			} else if m.wantsSpare(now, a) {
-				m.startSpare(a) // TCP was not reported
-			}
-			strategies[r].connected(m, now, a)
-			return
+	a.ALPN = o.ALPN
+	m.passed(a.began + connectCost(o, a.tls))
+	if r, ok := m.rungFor(o.ALPN, func(r Rung) bool { return m.fits(now, a, r) }); ok {
+		a.Rung = r
+		if m.policy.Spare == Staggered && (r == Assume || r == Frame) && m.wantsSpare(now, a) {
+			m.startSpare(m.roundTrips) // nobody said when TCP was up
 		}
+		strategies[r].connected(m, now, a)
+		return
 	}
 	// Something that this dial has no rung for.
-	m.order(Discard{Attempt: a.ID, How: CloseConn})
-	chose := "no protocol (ALPN)"
-	if o.ALPN != "" {
-		chose = fmt.Sprintf("protocol %q (ALPN)", o.ALPN)
-	}
-	reason := fmt.Sprintf("server chose %s, offered was %s", chose, strings.Join(a.offer, ", "))
-	a.end(string(Version), reason)
-	if a.alt != nil {
-		m.leaveAlt(now, a)
-		return
-	}
-	if slices.Contains(a.offer, o.ALPN) && m.fallBack(now) {
-		return // h2 was offered only so that the server need not give up
-	}
-	if upgrade := strategies[Upgrade]; upgrade.speaks(o.ALPN) && !m.policy.allows(Upgrade) {
-		reason += withoutUpgrade
-	}
-	m.fail(a.ID, Version, reason, nil)
+	m.failed(now, a, o, Discard{Attempt: a.ID, How: CloseConn})
 }
 
-// recvSettings: on an assumed request they decide whether what came for it, or comes, counts.
-func (m *Machine) recvSettings(now time.Time, a *attempt, o SettingsReceived) {
+// fits reports whether a may be used by r, which speaks what the server chose.
+func (m *Machine) fits(now time.Time, a *attempt, r Rung) bool {
 	switch {
-	case a.state == waiting:
-		m.spend(a, 1)
-		strategies[a.Rung].settings(m, now, a, o)
-	case a.state == sent && a.frame:
-		a.connects = o.ConnectProtocol
-	case a.state == sent && a.assumed && !a.allowed:
-		if !o.ConnectProtocol {
-			// "it MUST be ignored": whatever was answered, the server has not said that it knows what it answers.
-			m.spend(a, 1)
-			m.order(Settle{Attempt: a.ID, IfKilled: Remember{Rung: Assume, Verdict: No, Cause: CauseKilled, TTL: ttlKilled}})
-			m.failed(now, a, o)
-			return
-		}
-		a.allowed = true
-		if held := a.held; held != nil {
-			a.held = nil
-			orders := m.Report(now, held)
-			m.orders = append(m.orders, orders...)
-		}
-	}
-}
-
-// holds keeps o until a's SETTINGS have come.
-func (a *attempt) holds(o Outcome) bool {
-	if !a.assumed || a.allowed {
+	case a.Alt != nil:
+		// "If the connection to the alternative service does not negotiate the expected protocol ... the connection to the alternative
+		// service MUST be considered to have failed." RFC 7838, Section 2.4.
+		return m.allowed(r) && strategies[r].speaks(a.Alt.ALPN)
+	case a.ALPN != "" && !a.offered(a.ALPN):
 		return false
+	case r == Upgrade:
+		return m.policy.allows(Upgrade)
 	}
-	if a.held == nil {
-		a.held = o
-	}
-	return true
+	return m.may(r, now)
 }
 
-func (m *Machine) recvResponse(now time.Time, o Response) {
+func (m *Machine) recvConnectFailed(now time.Time, o ConnectFailed) {
 	a := m.attempt(o.Attempt)
-	if a == nil || a.state != sent || a.holds(o) {
+	if a == nil || a.state != connecting {
 		return
 	}
-	m.spend(a, 1)
-	if succeeded(a.Rung, o.Status) && o.Invalid == nil && !o.Ended {
-		a.end(verdictOpen, "")
-		m.dropSpare()
-		m.done = true
-		m.order(Succeed{Attempt: a.ID, Rung: a.Rung, Reused: a.live, Confirm: m.confirm(a)})
+	if a == m.spare {
+		m.spareFailed(o)
 		return
+	}
+	switch o.Step {
+	case StepTCP, StepProxy:
+		m.passed(a.began + 1)
+	case StepTLS, StepCertificate:
+		m.passed(a.began + 2)
 	}
 	m.failed(now, a, o)
+}
+
+func (m *Machine) recvSettings(now time.Time, o SettingsReceived) {
+	a := m.attempt(o.Attempt)
+	if a == nil || a.state != waiting && !a.awaitsSettings {
+		return
+	}
+	m.answered(a)
+	a.awaitsSettings = false
+	a.connectAllowed = o.ConnectProtocol
+	strategies[a.Rung].settings(m, now, a, o)
+}
+
+// recvAnswer: a response, or a reset in its place.
+func (m *Machine) recvAnswer(now time.Time, id int, o Outcome) {
+	a := m.attempt(id)
+	if a == nil || a.state != sent || a.answer != nil {
+		return
+	}
+	if _, reset := o.(StreamReset); reset && a.Rung == Upgrade {
+		return
+	}
+	m.answered(a)
+	a.answer = o
+	m.proceed(now, a)
+}
+
+// proceed acts upon what a's request was answered, once it may.
+func (m *Machine) proceed(now time.Time, a *attempt) {
+	switch {
+	case a.awaitsSettings:
+	case a.unsupported && a.awaitsAccept:
+		m.proposalIgnored(now, a)
+	case a.awaitsAccept || a.answer == nil:
+	default:
+		m.settleAnswer(now, a)
+	}
+}
+
+func (m *Machine) settleAnswer(now time.Time, a *attempt) {
+	o, ok := a.answer.(Response)
+	if !ok || !succeeded(a.Rung, o.Status) || o.Invalid != nil || o.Ended {
+		m.failed(now, a, a.answer)
+		return
+	}
+	if m.doubtful != "" && a.Rung == Upgrade {
+		m.remember(m.doubtful, ambiguousFinding)
+	}
+	a.end(VerdictOpen, "")
+	m.dropSpare("not needed")
+	m.done = true
+	r := a.Rung
+	if a.Alt != nil {
+		r = AltSvc
+	}
+	m.order(Succeed{Attempt: a.ID, Rung: r, Reused: a.live, Confirm: m.confirm(now, a)})
 }
 
 // recvNoSlot: nothing was sent, so this is no failure but a reason to look at the facts again.
@@ -128,36 +152,16 @@ func (m *Machine) recvNoSlot(now time.Time, o NoSlot) {
 	m.awaitProbe(now)
 }
 
-// recvEnd: an attempt that is in state s has ended without a response.
-func (m *Machine) recvEnd(now time.Time, id int, s state, o Outcome) {
-	a := m.attempt(id)
-	if a == nil || a.state != s {
-		return
+func (m *Machine) recvConnLost(now time.Time, o ConnLost) {
+	a := m.attempt(o.Attempt)
+	switch {
+	case a == nil || a.state == connecting:
+	case a == m.spare:
+		m.recvSpoke(Spoke{Attempt: o.Attempt, EOF: true})
+	default:
+		m.answered(a)
+		m.failed(now, a, o)
 	}
-	if a == m.spare {
-		m.loseSpare(o)
-		return
-	}
-	switch o.(type) {
-	case StreamReset:
-		if a.holds(o) {
-			return
-		}
-		m.spend(a, 1)
-	case FrameUnsupported:
-		m.spend(a, 1)
-		if !a.live {
-			m.order(Keep{Attempt: a.ID})
-		}
-		if a.connects && (m.policy.allows(Settings) || m.policy.allows(Assume)) {
-			m.order(Remember{Rung: Frame, Verdict: No, Cause: CauseIgnored, TTL: ttlSettings})
-			a.Rung, a.frame = Settings, false
-			m.order(SendConnect{Attempt: a.ID})
-			m.watch(now, a)
-			return
-		}
-	}
-	m.failed(now, a, o)
 }
 
 func (m *Machine) recvTimer(now time.Time, o Timer) {
@@ -176,11 +180,10 @@ func (m *Machine) recvTimer(now time.Time, o Timer) {
 		return
 	}
 	how := Drain // what does not answer gets no more streams either
-	if a.state == waiting {
+	if a.state == waiting || a.awaitsSettings || a.Rung == Upgrade {
 		how = CloseConn
 	}
-	m.order(Discard{Attempt: a.ID, How: how})
-	m.failed(now, a, o)
+	m.failed(now, a, o, Discard{Attempt: a.ID, How: how})
 }
 
 func (m *Machine) recvCancelled(now time.Time, o Cancelled) {
@@ -196,48 +199,25 @@ func (m *Machine) recvCancelled(now time.Time, o Cancelled) {
 		id = a.ID
 		late := !m.facts.Deadline.IsZero() && !now.Before(m.facts.Deadline)
 		if late && a.state != connecting {
-			class, reason = classify(failure{outcome: o, rung: a.Rung, sent: a.state == sent})
+			class, reason = m.classify(a, o)
 		}
 		a.end(string(class), reason)
 	}
 	m.fail(id, class, reason, o.Err)
 }
 
-// failed decides what follows on a failure of a.
-func (m *Machine) failed(now time.Time, a *attempt, o Outcome) {
-	class, reason := classify(failure{outcome: o, rung: a.Rung, sent: a.state == sent, assumed: a.assumed && !a.allowed})
+// failed decides what follows on a failure of a. The order says what becomes of its connection; none: it is gone, or stays in the pool.
+func (m *Machine) failed(now time.Time, a *attempt, o Outcome, order ...Order) {
+	class, reason := m.classify(a, o)
 	m.timer = time.Time{}
 	a.end(string(class), reason)
 	err := errOf(o)
 	if _, ok := o.(Response); ok {
 		m.answer = &Fail{Attempt: a.ID, Class: class, Reason: reason, Err: err}
 	}
-	if a.alt != nil && class != Application && class != Handshake {
-		m.leaveAlt(now, a)
-		return
-	}
-	m.learn(now, a, class, o)
-	if a.wasSpare && a.Rung == Upgrade && m.respare(now, o) {
-		return
-	}
-	var goesOn bool
-	switch class {
-	case Version:
-		goesOn = m.fallBack(now)
-	case Killed:
-		goesOn = !m.policy.Once && m.fallBack(now)
-	case Refused:
-		goesOn = m.renew(now) || m.fallBack(now)
-	case Misdirected:
-		goesOn = a.coalesced && m.renew(now)
-	case Ambiguous:
-		goesOn = a.coalesced && m.renew(now) || m.fallBack(now)
-	case Early:
-		goesOn = m.repeat(now)
-	case Silent:
-		goesOn = !m.policy.Once && a.Rung != Upgrade && (a.live && m.renew(now) || m.fallBack(now))
-	}
-	if goesOn {
+	m.learn(a, class, o)
+	m.orders = append(m.orders, order...)
+	if m.goesOn(now, a, class, o) {
 		return
 	}
 	switch class {
@@ -249,22 +229,51 @@ func (m *Machine) failed(now time.Time, a *attempt, o Outcome) {
 	m.fail(a.ID, class, reason, err)
 }
 
-// repeat sends the request once more, on another connection or stream.
-//
-// "A user agent SHOULD retry automatically, but any retries MUST NOT be sent in early data." RFC 8470, Section 5.2.
-func (m *Machine) repeat(now time.Time) bool {
-	if m.repeated || len(m.attempts) == maxAttempts {
+// goesOn takes the way that the table of classes says, and reports whether there is one.
+func (m *Machine) goesOn(now time.Time, a *attempt, class Class, o Outcome) bool {
+	// What the server may have acted on is not sent again.
+	_, lost := o.(ConnLost)
+	if m.policy.Once && (class == Silent || class == Killed || class == Refused && lost && a.Rung == Upgrade) {
 		return false
 	}
-	m.repeated = true
-	m.choose(now)
-	return true
+	if a.Alt != nil {
+		switch class {
+		case Transport, Killed, Version, Misdirected, Silent:
+			m.order(DropAlternative{Alt: *a.Alt})
+			return m.backToOrigin(now, a)
+		case Refused, Ambiguous:
+			return m.backToOrigin(now, a)
+		}
+	}
+	switch class {
+	case Transport:
+		return m.redo(now, a)
+	case Version, Killed:
+		return a.Rung != Upgrade && (m.fallBack(now) || m.goOn(now))
+	case Refused:
+		return m.redo(now, a) || m.renew(now) || m.fallBack(now)
+	case Misdirected:
+		return a.coalesced && m.renew(now)
+	case Ambiguous:
+		return a.coalesced && m.renew(now) || m.fallBack(now)
+	case Early:
+		return m.repeat(now)
+	case Silent:
+		return a.Rung != Upgrade && (a.live && m.renew(now) || m.fallBack(now))
+	}
+	return false
+}
+
+func (m *Machine) classify(a *attempt, o Outcome) (Class, string) {
+	return classify(failure{
+		outcome: o, rung: a.Rung, sent: a.state == sent, assumed: a.assumed, idled: a.idled, offer: a.offer,
+	})
 }
 
 // fail ends the dial. The answer of an earlier attempt is worth more than the failure of a later one to get any.
 func (m *Machine) fail(id int, class Class, reason string, err error) {
+	m.dropSpare("not needed")
 	m.done = true
-	m.dropSpare()
 	f := Fail{Attempt: id, Class: class, Reason: reason, Err: err}
 	if m.answer != nil && m.answer.Attempt != id {
 		f = *m.answer
@@ -274,20 +283,6 @@ func (m *Machine) fail(id int, class Class, reason string, err error) {
 		}
 	}
 	m.order(f)
-}
-
-// underWay returns the one attempt that is not over.
-func (m *Machine) underWay() *attempt {
-	for _, a := range slices.Backward(m.attempts) {
-		if a.state != over && a != m.spare {
-			return a
-		}
-	}
-	return nil
-}
-
-func (a *attempt) end(verdict, reason string) {
-	a.state, a.Verdict, a.Reason = over, verdict, reason
 }
 
 func errOf(o Outcome) error {
@@ -315,5 +310,3 @@ func connectCost(o Connected, tls bool) int {
 	}
 	return 1
 }
-
-const verdictOpen = "open"

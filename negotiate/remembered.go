@@ -2,78 +2,189 @@ package negotiate
 
 import "time"
 
-// How long findings hold.
-const (
-	ttlYes       = 24 * time.Hour
-	ttlSettings  = time.Hour          // no by SETTINGS, by ALPN, by an ignored WS_OPEN
-	ttlStatus    = 24 * time.Hour     // no by 501, HTTP_1_1_REQUIRED
-	ttlAmbiguous = 10 * time.Minute   // if HTTP/1.1 then worked
-	ttlKilled    = 7 * 24 * time.Hour // GOAWAY or close_notify inside TLS over an assumption
-	ttlLost      = 10 * time.Minute   // an end that an outsider can forge
-)
+// What the memory says steers a dial where there is another way to go; it never makes one fail.
 
-// remembersNone: memory says that the origin has no WebSockets over any HTTP/2 that the policy would try.
-func (m *Machine) remembersNone(now time.Time) bool {
-	if !m.policy.allows(Settings) && !m.policy.allows(Assume) || m.facts.Known.Verdict(Settings, now) != No {
+// memorySaysNo reports whether the memory keeps this dial from using r on a new connection to the origin.
+func (m *Machine) memorySaysNo(r Rung, now time.Time) bool {
+	no := func(r Rung) bool { return m.facts.Known.Verdict(r, now) == No }
+	switch r {
+	case Upgrade, AltSvc:
+		return false
+	case Assume:
+		// Who may not assume asks first, as settings does.
+		return no(Assume) || m.memorySaysNo(Settings, now)
+	}
+	return no(r) && m.policy.allows(Upgrade)
+}
+
+// memoryForbidsLive: what a server says on a live connection is newer than what is remembered of its SETTINGS and of ALPN. A No
+// that was found although SETTINGS allowed it holds there, too.
+func (m *Machine) memoryForbidsLive(r Rung, now time.Time) bool {
+	if !m.memorySaysNo(r, now) {
 		return false
 	}
-	for _, r := range []Rung{Token, H21, Frame} {
-		if m.policy.allows(r) && m.mayExperiment(now, r) {
-			return false
-		}
+	switch m.facts.Known.Findings[r].Cause {
+	case CauseSettings, CauseALPN, CauseProtocol:
+		return false
 	}
 	return true
 }
 
-// learn remembers what the failure of a says about the origin. Transport and silence say nothing.
-func (m *Machine) learn(now time.Time, a *attempt, class Class, o Outcome) {
-	if a.Rung == Upgrade {
+// memoryKnows reports whether anything is known about how the origin does with HTTP/2, so that a spare would be wasted.
+func (m *Machine) memoryKnows(now time.Time) bool {
+	for _, r := range []Rung{Assume, Settings, Frame, H21} {
+		if m.facts.Known.Verdict(r, now) != Forgotten {
+			return true
+		}
+	}
+	return false
+}
+
+// A findingKind is a row of the table of what is remembered, and for how long.
+type findingKind int
+
+const (
+	openedFinding findingKind = iota
+	alpnFinding
+	settingsFinding
+	resetFinding
+	protocolFinding
+	ignoredFinding
+	statusFinding
+	ambiguousFinding
+	killedFinding
+	lostFinding
+)
+
+// limit is what a No may grow to when it is found again and again. What an outsider can forge does not grow.
+var findings = [...]struct {
+	verdict    Verdict
+	cause      Cause
+	ttl, limit time.Duration
+}{
+	openedFinding:    {Yes, CauseOpened, day, 0},
+	alpnFinding:      {No, CauseALPN, time.Hour, day},
+	settingsFinding:  {No, CauseSettings, time.Hour, day},
+	resetFinding:     {No, CauseReset, time.Hour, day},
+	protocolFinding:  {No, CauseProtocol, time.Hour, day},
+	ignoredFinding:   {No, CauseIgnored, time.Hour, day},
+	statusFinding:    {No, CauseStatus, day, 7 * day},
+	ambiguousFinding: {No, CauseAmbiguous, 10 * time.Minute, day},
+	killedFinding:    {No, CauseKilled, 7 * day, 0},
+	lostFinding:      {No, CauseLost, forgeable, 0},
+}
+
+const (
+	day = 24 * time.Hour
+	// forgeable is how long to believe what an outsider can forge.
+	forgeable = 10 * time.Minute
+)
+
+// finding is the entry of kind for rung r. Without TLS everything can be forged.
+func (m *Machine) finding(r Rung, kind findingKind) Remember {
+	f := findings[kind]
+	o := Remember{Rung: r, Verdict: f.verdict, Cause: f.cause, TTL: f.ttl, Limit: f.limit}
+	if f.verdict == No && !m.facts.Secure {
+		o.TTL, o.Limit = min(o.TTL, forgeable), 0
+		if kind == killedFinding {
+			o.Cause = CauseLost
+		}
+	}
+	return o
+}
+
+// remember orders that kind be stored about r.
+func (m *Machine) remember(r Rung, kind findingKind) {
+	// A Yes is dropped by one failure of version. Assume and settings rest on the same word of the server's.
+	if r == Settings && m.facts.Known.Findings[Assume].Verdict == Yes {
+		m.order(Forget{Rung: Assume})
+	}
+	m.order(m.finding(r, kind))
+}
+
+// learn stores what the failure of a says about the origin; of one on an alternative service that is nothing.
+func (m *Machine) learn(a *attempt, class Class, o Outcome) {
+	r := a.Rung
+	if r == Assume {
+		r = Settings
+	}
+	if a.Alt != nil || r == Upgrade {
 		return
 	}
-	rung := a.Rung
-	if rung == Assume {
-		rung = Settings // what was assumed of
-	}
 	switch class {
-	case Killed:
-		r := Remember{Rung: Assume, Verdict: No, Cause: CauseLost, TTL: ttlLost}
-		if l, ok := o.(ConnLost); ok && (l.GoAway && !l.Local && l.Code != codeNoError || l.CloseNotify) {
-			r.Cause, r.TTL = CauseKilled, ttlKilled
-		}
-		if a.Rung == H21 {
-			r.Rung = H21
-		}
-		m.order(r)
 	case Version:
-		r := Remember{Rung: rung, Verdict: No, Cause: CauseStatus, TTL: ttlStatus}
-		switch o := o.(type) {
-		case SettingsReceived:
-			r.Cause, r.TTL = CauseSettings, ttlSettings
-		case FrameUnsupported:
-			r.Cause, r.TTL = CauseIgnored, ttlSettings
-		case StreamReset:
-			if o.Code == codeProtocolError {
-				r.Cause, r.TTL = CauseReset, ttlSettings
-			}
-		case ConnLost:
-			if o.Local {
-				r.Cause, r.TTL = CauseProtocol, ttlSettings
-			}
+		m.exclude(r)
+		m.remember(r, versionFinding(o))
+	case Killed:
+		m.exclude(a.Rung)
+		kind := lostFinding
+		if o := o.(ConnLost); o.CloseNotify || o.GoAway && o.Code != codeNoError {
+			kind = killedFinding
 		}
-		m.order(r)
+		m.remember(a.Rung, kind)
 	case Ambiguous:
-		m.notices = append(m.notices, Remember{Rung: rung, Verdict: No, Cause: CauseAmbiguous, TTL: ttlAmbiguous})
+		m.doubtful = r
 	}
 }
 
-// confirm is what to store once a, which is open, has proved to speak WebSocket.
-func (m *Machine) confirm(a *attempt) []Remember {
-	if a.Rung == Upgrade {
-		return m.notices
+// exclude: r has failed in this dial.
+func (m *Machine) exclude(r Rung) {
+	m.excluded[r] = true
+	if r == Settings {
+		m.excluded[Assume] = true
 	}
-	rung := a.Rung
-	if rung == Assume {
-		rung = Settings
+}
+
+func versionFinding(o Outcome) findingKind {
+	switch o := o.(type) {
+	case Connected:
+		return alpnFinding
+	case SettingsReceived:
+		return settingsFinding
+	case FrameUnsupported:
+		return ignoredFinding
+	case StreamReset:
+		if o.Code == codeProtocolError {
+			return resetFinding
+		}
+	case ConnLost:
+		if o.Local {
+			return protocolFinding
+		}
 	}
-	return []Remember{{Rung: rung, Verdict: Yes, Cause: CauseOpened, TTL: ttlYes}}
+	return statusFinding
+}
+
+// learnHTTP11: a server that takes http/1.1 where HTTP/2 was offered has none.
+func (m *Machine) learnHTTP11(now time.Time, a *attempt) {
+	if a.Alt != nil {
+		return
+	}
+	for _, r := range []Rung{H21, Frame, Settings} {
+		token := "h2"
+		if r == H21 {
+			token = h2dot1
+		}
+		if a.offered(token) && m.may(r, now) {
+			m.remember(r, alpnFinding)
+		}
+	}
+}
+
+// confirm is what a WebSocket on a says about the origin once it works.
+func (m *Machine) confirm(now time.Time, a *attempt) []Remember {
+	r := a.Rung
+	if a.Alt != nil {
+		r = AltSvc
+	}
+	yes := m.finding(r, openedFinding)
+	yes.RTT = a.rtt
+	if f := m.facts.Known.Findings[r]; f.Verdict == Yes && f.Until.Sub(now) > yes.TTL/2 {
+		return nil // it would be written again with every dial
+	}
+	list := []Remember{yes}
+	if r == Assume && m.facts.Known.Verdict(Settings, now) == No {
+		list = append(list, m.finding(Settings, openedFinding))
+	}
+	return list
 }

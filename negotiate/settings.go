@@ -5,12 +5,10 @@ import "time"
 // settings is the rung of RFC 8441 to the letter: the Extended CONNECT waits until the server's SETTINGS have allowed it.
 type settings struct{}
 
-func (settings) tokens() []string { return []string{h2ALPN} }
-
-func (settings) speaks(alpn string) bool { return alpn == h2ALPN }
+func (settings) speaks(alpn string) bool { return alpn == "h2" }
 
 func (settings) connected(m *Machine, now time.Time, a *attempt) {
-	a.state = waiting
+	m.send(a, waiting)
 	m.order(WaitSettings{Attempt: a.ID})
 	m.watch(now, a)
 }
@@ -19,13 +17,10 @@ func (settings) connected(m *Machine, now time.Time, a *attempt) {
 // document when creating new streams." RFC 8441, Section 3.
 func (settings) settings(m *Machine, now time.Time, a *attempt, o SettingsReceived) {
 	if !o.ConnectProtocol || o.Slots <= 0 {
-		m.order(Keep{Attempt: a.ID})
-		m.failed(now, a, o)
+		m.failed(now, a, o, Keep{Attempt: a.ID})
 		return
 	}
-	a.state = sent
+	m.send(a, sent)
 	m.order(SendConnect{Attempt: a.ID})
 	m.watch(now, a)
 }
-
-func (settings) assumes() bool { return false }

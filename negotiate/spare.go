@@ -1,91 +1,93 @@
 package negotiate
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-// A spare is a connection for HTTP/1.1 that is made beside one on which something is assumed, and on which nothing is sent
-// unless the assumption turns out wrong. An old server then costs one round trip instead of three.
+// The spare is a connection (TCP and TLS, ALPN http/1.1) that is prepared beside one on which something is assumed, so that falling
+// back does not cost another connection. Its Upgrade is held back until the first connection has failed; a dial has one spare at most.
 //
-// Deviation: RFC 6455, Section 4.1, lets a client make one connection at a time. Policy.Strict keeps to that.
+// Deviation: RFC 6455, Section 4.1, has a client make one connection at a time. Here no two handshakes of WebSocket are under way at
+// once, which is what the rule is for, but two of TCP and TLS may be. Policy.Strict keeps the letter.
 
-// wantsSpare: for an unknown origin that a is going to assume something about.
+// wantsSpare reports whether the connection that a is about, now being made to the origin, may come to need a spare.
 func (m *Machine) wantsSpare(now time.Time, a *attempt) bool {
-	return m.spare == nil && !m.fellBack && a.alt == nil && !a.live && strategies[a.Rung].assumes() &&
-		m.policy.Spare != Never && !m.policy.Strict && !m.facts.Proxied && m.facts.Secure && m.policy.allows(Upgrade) &&
-		m.facts.Known.Verdict(Settings, now) != Yes && m.facts.Known.Verdict(a.Rung, now) != Yes && len(m.attempts) < maxAttempts
+	return a.Alt == nil && m.spareAllowed() && len(m.facts.Live) == 0 && !m.memoryKnows(now) &&
+		a.Rung != Token && (m.may(Assume, now) || m.may(Frame, now))
 }
 
-// recvReached: the spare starts when the first connection's TCP is up, and is ready when the verdict falls.
-func (m *Machine) recvReached(now time.Time, o Reached) {
-	if m.rtt == 0 {
-		m.rtt = o.RTT
+func (m *Machine) spareAllowed() bool {
+	return m.policy.Spare != Never && !m.policy.Strict && m.facts.Secure && !m.facts.Proxied && m.policy.allows(Upgrade) &&
+		!m.fellBack && !m.spared && len(m.attempts) < maxAttempts-1
+}
+
+// startSpare begins the spare at a time on the clock of round trips.
+func (m *Machine) startSpare(at int) {
+	b := m.newAttempt(Upgrade)
+	b.Spare, b.tls, b.offer, b.began = true, true, []string{http11}, at
+	m.spare, m.spared = b, true
+	m.order(Connect{Attempt: b.ID, TLS: true, ALPN: b.offer, Spare: true})
+}
+
+// promoteSpare makes the spare the main attempt, and sends the Upgrade as soon as it is ready.
+func (m *Machine) promoteSpare(now time.Time) {
+	b := m.spare
+	m.spare, m.main = nil, b
+	m.timer = time.Time{}
+	if b.state == ready {
+		b.idled = true
+		m.passed(b.ready)
+		strategies[Upgrade].connected(m, now, b)
 	}
-	a := m.attempt(o.Attempt)
-	if a == nil || a.state != connecting || a == m.spare || m.policy.Spare != Staggered {
+}
+
+// dropSpare closes the spare, if there is one.
+func (m *Machine) dropSpare(reason string) {
+	if b := m.spare; b != nil {
+		m.spare = nil
+		b.end(VerdictUnused, reason)
+		m.order(Discard{Attempt: b.ID, How: CloseConn})
+	}
+}
+
+// spareConnected: it waits for the first connection's verdict.
+func (m *Machine) spareConnected(o Connected) {
+	b := m.spare
+	b.ALPN = o.ALPN
+	if !strategies[Upgrade].speaks(o.ALPN) {
+		m.dropSpare(fmt.Sprintf("server chose protocol %q (ALPN), offered was %s", o.ALPN, http11))
 		return
 	}
-	if m.wantsSpare(now, a) {
-		m.startSpare(a)
-		m.spare.at = a.at + 1
-	}
+	b.state, b.ready = ready, b.began+connectCost(o, b.tls)
 }
 
-// startSpare makes a spare beside a.
-func (m *Machine) startSpare(a *attempt) {
-	s := m.newAttempt(Upgrade)
-	s.tls, s.offer, s.wasSpare = true, strategies[Upgrade].tokens(), true
-	s.at = a.at
-	m.spare = s
-	m.order(Connect{Attempt: s.ID, TLS: true, ALPN: s.offer, Spare: true})
-}
-
-// useSpare makes the spare the attempt.
-func (m *Machine) useSpare(now time.Time) {
-	s := m.spare
-	m.spare = nil
-	if s.ready {
-		s.at = max(s.at, m.at)
-		strategies[Upgrade].connected(m, now, s)
-	} // else when it is connected
-}
-
-// dropSpare gives the spare up, with close_notify if TLS is up.
-func (m *Machine) dropSpare() {
-	if m.spare == nil {
-		return
-	}
-	m.spare.end(verdictUnused, "not needed")
-	m.order(Discard{Attempt: m.spare.ID, How: CloseConn})
-	m.spare = nil
-}
-
-// loseSpare: a spare that fails is no failure of the dial.
-func (m *Machine) loseSpare(o Outcome) {
-	_, reason := classify(failure{outcome: o, rung: Upgrade})
-	m.spare.end(string(Transport), reason)
-	m.order(Discard{Attempt: m.spare.ID, How: CloseConn})
-	m.spare = nil
-}
-
-// recvSpoke: any byte or the end of a connection before its request discards it.
+// recvSpoke: a server that speaks first on an idle connection, or ends it, has no use for it (some write a 408).
 func (m *Machine) recvSpoke(o Spoke) {
-	if a := m.attempt(o.Attempt); a != nil && a == m.spare {
-		m.loseSpare(ConnLost{Attempt: o.Attempt})
+	a := m.attempt(o.Attempt)
+	if a == nil || a != m.spare {
+		return // too late: the answer to the Upgrade tells
 	}
+	reason := "server sent something before it was asked"
+	if o.EOF {
+		reason = "server ended the connection before it was asked anything"
+	}
+	m.dropSpare(reason)
 }
 
-// respare makes another connection where one that was a spare died before it answered. It may have been dead for a while.
-func (m *Machine) respare(now time.Time, o Outcome) bool {
-	switch o.(type) {
-	case ConnLost, ConnectFailed:
-	default:
+// spareFailed: that is no failure of the dial.
+func (m *Machine) spareFailed(o ConnectFailed) {
+	_, reason := classify(failure{outcome: o, rung: Upgrade})
+	m.spare.end(VerdictUnused, reason)
+	m.spare = nil
+}
+
+// redo makes a new connection in place of a spare that turned out to be no good when it was needed.
+func (m *Machine) redo(now time.Time, a *attempt) bool {
+	if !a.Spare || m.redone || len(m.attempts) == maxAttempts {
 		return false
 	}
-	if m.respared || m.policy.Once || len(m.attempts) == maxAttempts {
-		return false
-	}
-	m.respared = true
+	m.redone = true
 	m.choose(now)
 	return true
 }
-
-const verdictUnused = "unused"

@@ -2,22 +2,18 @@ package negotiate
 
 import "time"
 
-// token is the ALPN protocol wsoverh2: HTTP/2 on which both sides know from the handshake on that Extended CONNECT may be used.
-// It is never offered beside h2, which every server that does not know it would pick.
+// token is the rung of the ALPN protocol wsoverh2: HTTP/2 on which Extended CONNECT is certain from the handshake on.
 type token struct{}
 
-const tokenALPN = "wsoverh2"
+func (token) speaks(alpn string) bool { return alpn == wsoverh2 }
 
-func (token) tokens() []string { return []string{tokenALPN} }
+func (token) connected(m *Machine, now time.Time, a *attempt) { m.sendEarly(now, a) }
 
-func (token) speaks(alpn string) bool { return alpn == tokenALPN }
-
-func (token) assumes() bool { return false }
-
-func (token) connected(m *Machine, now time.Time, a *attempt) {
-	a.state = sent
-	m.order(SendConnect{Attempt: a.ID})
-	m.watch(now, a)
+// settings: to take back what the protocol means is an error of the connection.
+func (token) settings(m *Machine, now time.Time, a *attempt, o SettingsReceived) {
+	if !o.ConnectProtocol {
+		m.failed(now, a, o, Discard{Attempt: a.ID, How: CloseConn})
+		return
+	}
+	m.proceed(now, a)
 }
-
-func (token) settings(*Machine, time.Time, *attempt, SettingsReceived) {}

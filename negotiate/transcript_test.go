@@ -1,6 +1,7 @@
 package negotiate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,13 +16,17 @@ import (
 // TestTranscripts runs the dials in testdata. Commands:
 //
 //	policy [rungs=(upgrade,settings)] [spare=never] [strict] [once]
-//	facts [secure] [prior] [proxied] [probing=N] [deadline=30s] [live=(ID,without|connect,slots=N,draining,coalesced)]...
+//	facts [secure] [prior] [proxied] [probing=N] [deadline=30s] [remembered] [known=(RUNG,yes|no,CAUSE)]... [alt=(ALPN,HOST,PORT)]...
+//	      [live=(ID,without|connect,alpn=h2,slots=N,noframes,draining,coalesced,alt=HOST)]...
 //	start                    begins a dial and prints the orders
 //	outcomes                 one a line, as in parseOutcome; prints the orders of each
 //	advance 15s              lets time pass
 //	attempts                 prints the account
+//	frame                    the first WebSocket frame comes: what Succeed wanted confirmed is stored
+//	killed                   what Settle wanted stored is stored
+//	memory                   prints what has been remembered; "facts remembered" makes it known to the next dial
 //
-// Policy, facts and the time stay as they are set. Go on with -rewrite when a change is wanted.
+// Policy, facts, memory and the time stay as they are set; "known" holds for an hour. Go on with -rewrite when a change is wanted.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		d := dial{start: time.Unix(0, 0).UTC()}
@@ -42,6 +47,11 @@ type dial struct {
 	deadline   time.Duration
 	start, now time.Time
 	m          *Machine
+
+	memory     Entry
+	remembered bool
+	confirm    []Remember
+	ifKilled   []Remember
 }
 
 func (d *dial) run(td *datadriven.TestData) (string, error) {
@@ -56,6 +66,9 @@ func (d *dial) run(td *datadriven.TestData) (string, error) {
 		}
 		if d.facts.Deadline = (time.Time{}); d.deadline > 0 {
 			d.facts.Deadline = d.now.Add(d.deadline)
+		}
+		if d.remembered {
+			d.facts.Known = d.memory
 		}
 		d.start = d.now
 		d.m = New(d.policy, d.facts)
@@ -81,10 +94,24 @@ func (d *dial) run(td *datadriven.TestData) (string, error) {
 			if a.Conn != 0 {
 				fmt.Fprintf(&b, " conn=%d", a.Conn)
 			}
+			if a.Alt != nil {
+				fmt.Fprintf(&b, " alt=%s", a.Alt.Addr())
+			}
+			if a.Spare {
+				b.WriteString(" spare")
+			}
 			fmt.Fprintf(&b, " verdict=%q %s\n", a.Verdict, a.Reason)
 		}
 		fmt.Fprintf(&b, "%d round trips\n", d.m.RoundTrips())
 		return b.String(), nil
+	case "frame":
+		d.store(d.confirm)
+		return "", nil
+	case "killed":
+		d.store(d.ifKilled)
+		return "", nil
+	case "memory":
+		return d.printMemory(), nil
 	}
 	return "", fmt.Errorf("there is no command %q", td.Cmd)
 }
@@ -95,6 +122,7 @@ func (d *dial) print(orders []Order) string {
 	}
 	var b strings.Builder
 	for _, o := range orders {
+		d.obey(o)
 		switch o := o.(type) {
 		case SetTimer:
 			fmt.Fprintf(&b, "set-timer in %v\n", o.At.Sub(d.now))
@@ -106,6 +134,50 @@ func (d *dial) print(orders []Order) string {
 		default:
 			fmt.Fprintln(&b, o)
 		}
+	}
+	return b.String()
+}
+
+// obey does what an executor does with orders about memory.
+func (d *dial) obey(o Order) {
+	switch o := o.(type) {
+	case Remember:
+		d.store([]Remember{o})
+	case Forget:
+		d.memory = d.memory.Forget(o.Rung, d.now)
+	case Settle:
+		d.ifKilled = []Remember{o.IfKilled}
+	case Succeed:
+		d.confirm = o.Confirm
+	}
+}
+
+func (d *dial) store(list []Remember) {
+	for _, r := range list {
+		d.memory = d.memory.Remember(r, d.now)
+	}
+}
+
+func (d *dial) printMemory() string {
+	var b strings.Builder
+	for _, r := range Rungs() {
+		f, ok := d.memory.Findings[r]
+		if !ok {
+			continue
+		}
+		fmt.Fprintf(&b, "%s %s cause=%s", r, f.Verdict, f.Cause)
+		if left := f.Until.Sub(d.now); left > 0 {
+			fmt.Fprintf(&b, " for=%s", briefly(left))
+		} else {
+			fmt.Fprintf(&b, " expired")
+		}
+		if f.Strikes > 0 {
+			fmt.Fprintf(&b, " strikes=%d", f.Strikes)
+		}
+		b.WriteByte('\n')
+	}
+	if d.memory.RTT > 0 {
+		fmt.Fprintf(&b, "round-trip time %v\n", d.memory.RTT)
 	}
 	return b.String()
 }
@@ -137,6 +209,7 @@ func (d *dial) setPolicy(args []datadriven.CmdArg) error {
 }
 
 func (d *dial) setFacts(args []datadriven.CmdArg) (err error) {
+	d.remembered = false
 	d.facts, err = d.parseFacts(args)
 	return err
 }
@@ -155,6 +228,18 @@ func (d *dial) parseFacts(args []datadriven.CmdArg) (f Facts, err error) {
 			f.Probing, err = strconv.Atoi(a.Vals[0])
 		case "deadline":
 			d.deadline, err = time.ParseDuration(a.Vals[0])
+		case "remembered":
+			d.remembered = true
+			f.Known = d.memory
+		case "known":
+			if f.Known.Findings == nil {
+				f.Known.Findings = make(map[Rung]Finding)
+			}
+			f.Known.Findings[Rung(a.Vals[0])] = Finding{
+				Verdict: Verdict(a.Vals[1]), Cause: Cause(a.Vals[2]), Since: d.now, Until: d.now.Add(time.Hour),
+			}
+		case "alt":
+			f.Alternatives = append(f.Alternatives, Alternative{ALPN: a.Vals[0], Host: a.Vals[1], Port: a.Vals[2]})
 		case "live":
 			var c LiveConn
 			c, err = parseLive(a.Vals)
@@ -185,6 +270,12 @@ func parseLive(vals []string) (c LiveConn, err error) {
 			c.Draining = true
 		case k == "coalesced":
 			c.Coalesced = true
+		case k == "noframes":
+			c.NoFrames = true
+		case k == "alpn":
+			c.ALPN = n
+		case k == "alt":
+			c.Alt = &Alternative{ALPN: "h2", Host: n, Port: "443"}
 		default:
 			err = fmt.Errorf("a live connection has no %q", v)
 		}
@@ -227,12 +318,21 @@ func (d *dial) parseOutcome(line string) (Outcome, error) {
 	}
 	code := uint64(number("code"))
 	switch cmd {
+	case "reached":
+		rtt, err := time.ParseDuration(cmp.Or(value("rtt"), "0"))
+		return Reached{Attempt: attempt, RTT: rtt}, err
+	case "spoke":
+		return Spoke{Attempt: attempt, EOF: has("eof")}, nil
+	case "accepted":
+		return FrameAccepted{Attempt: attempt}, nil
+	case "unsupported":
+		return FrameUnsupported{Attempt: attempt}, nil
 	case "connected":
 		return Connected{Attempt: attempt, ALPN: value("alpn"), RoundTrips: number("round-trips")}, nil
 	case "connect-failed":
 		return ConnectFailed{Attempt: attempt, Step: Step(args[1].Key), Err: errors.New("no luck")}, nil
 	case "settings":
-		o := SettingsReceived{Attempt: attempt, ConnectProtocol: has("connect"), Slots: 100}
+		o := SettingsReceived{Attempt: attempt, Present: has("present"), ConnectProtocol: has("connect"), Slots: 100}
 		if has("slots") {
 			o.Slots = number("slots")
 		}

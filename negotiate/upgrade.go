@@ -5,17 +5,22 @@ import "time"
 // upgrade is the rung of RFC 6455: a GET with Upgrade on a connection of its own.
 type upgrade struct{}
 
-func (upgrade) tokens() []string { return []string{"http/1.1"} }
-
 // speaks: a server that selects no protocol speaks HTTP/1.1. It may not know ALPN at all.
-func (upgrade) speaks(alpn string) bool { return alpn == "http/1.1" || alpn == "" }
+func (upgrade) speaks(alpn string) bool { return alpn == http11 || alpn == "" }
 
-func (upgrade) connected(m *Machine, _ time.Time, a *attempt) {
-	a.state = sent
+func (upgrade) connected(m *Machine, now time.Time, a *attempt) {
+	m.learnHTTP11(now, a)
+	m.dropSpare("the first connection speaks HTTP/1.1")
+	if a.Alt != nil {
+		m.send(a, sent)
+		m.order(SendUpgrade{Attempt: a.ID})
+		m.watch(now, a) // there is the origin to go back to
+		return
+	}
 	m.timer = time.Time{} // there is no other way to go
+	m.fellBack = true
+	m.send(a, sent)
 	m.order(SendUpgrade{Attempt: a.ID})
 }
 
 func (upgrade) settings(*Machine, time.Time, *attempt, SettingsReceived) {}
-
-func (upgrade) assumes() bool { return false }

@@ -1,7 +1,7 @@
 // Package h2 is an HTTP/2 endpoint (RFC 9113, RFC 8441) without I/O: bytes and time in, events and bytes out.
 //
 // A [Conn] is one connection, either side of it. Its methods are of four kinds: questions (PeerSettings, Slots ...); what
-// happened (Recv, Advance); what we want (Open, SendHeaders, SendData, Consume, Reset, GoAway ...); what to do (NextEvent,
+// happened (Recv, Advance); what we want (Open, OpenFrame, SendHeaders, SendData, Consume, Reset, GoAway ...); what to do (NextEvent,
 // AppendOutput, NextTimeout). It is not safe for concurrent use: the driver (package h2net) holds a lock. A driver's round
 // is
 //

@@ -27,6 +27,7 @@ var layers = map[string]layer{
 	"internal/h2/wire":   {rank: 10, pure: true},
 	"internal/deflate":   {rank: 11, pure: true},
 	"internal/handshake": {rank: 12, pure: true},
+	"internal/altsvc":    {rank: 12, pure: true},
 	"negotiate":          {rank: 13, pure: true},
 
 	"internal/proto": {rank: 20, pure: true},
