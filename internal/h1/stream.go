@@ -13,10 +13,12 @@ import (
 // A Stream is a connection after its HTTP/1.1 handshake.
 //
 //	open --Close--> closed: flush, end our side, discard until the peer ends its side or linger passes --> gone
+//	                (a client: flush, discard until the server ends its side or linger passes, end ours)
 //	open or closed --Abort, or a Write that failed--> gone
 type Stream struct {
-	nc   net.Conn
-	info transport.Info
+	nc     net.Conn
+	info   transport.Info
+	client bool // we asked for the Upgrade
 
 	// out's mutex guards everything down to the reader's part.
 	out   transport.Flusher
