@@ -81,6 +81,9 @@ func (s *Stream) hangUp() {
 	s.out.Lock()
 	first := !s.gone
 	s.gone = true
+	if first && s.done != nil {
+		close(s.done)
+	}
 	s.changed.Broadcast()
 	if s.writeTimer != nil {
 		s.writeTimer.Stop()
@@ -95,6 +98,19 @@ func (s *Stream) hangUp() {
 		return
 	}
 	s.nc.Close()
+}
+
+// Done implements [transport.Stream].
+func (s *Stream) Done() <-chan struct{} {
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.gone {
+			close(s.done)
+		}
+	}
+	return s.done
 }
 
 // discard reads and forgets until the peer ends its side or the deadline passes.

@@ -24,12 +24,13 @@ type Stream struct {
 	out   transport.Flusher
 	queue []byte // waits for out; its buffer and out's change places with every Write
 
-	closed    bool  // by Close or Abort: Send and Receive say net.ErrClosed
-	gone      bool  // the connection is closed
-	failed    error // a Write's error
-	sending   bool  // a Send in pieces is under way; no other may come between
-	receiving bool  // somebody is in the connection's Read or in recv
-	handled   bool  // Handle was called
+	closed    bool          // by Close or Abort: Send and Receive say net.ErrClosed
+	gone      bool          // the connection is closed
+	done      chan struct{} // made on demand, closed when gone
+	failed    error         // a Write's error
+	sending   bool          // a Send in pieces is under way; no other may come between
+	receiving bool          // somebody is in the connection's Read or in recv
+	handled   bool          // Handle was called
 
 	changed sync.Cond // anything above has changed for somebody who waits
 	waiting int       // Sends that wait for changed

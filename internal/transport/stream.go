@@ -50,6 +50,10 @@ type Stream interface {
 	// Abort ends the stream at once: RST_STREAM(CANCEL), or the connection is closed. What is queued is lost.
 	Abort()
 
+	// Done is closed when the stream is gone: after Close what was queued has been written and the peer has ended its side
+	// too, or linger has passed; after Abort, or when the connection is lost, at once.
+	Done() <-chan struct{}
+
 	// Info says where the stream rides.
 	Info() Info
 }
