@@ -177,7 +177,7 @@ func (s *catSession) close(ctx context.Context, messages <-chan message, keep bo
 			s.code = weft.StatusNormalClosure
 			return s.shortfall()
 		case <-ctx.Done():
-			return s.cutBy(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -193,15 +193,7 @@ func (s *catSession) abandon(ctx context.Context) error {
 	case <-closed:
 	case <-time.After(farewell):
 	}
-	return s.cutBy(ctx)
-}
-
-// cutBy returns why ctx ended, without the URL.
-func (s *catSession) cutBy(ctx context.Context) error {
-	if cause := context.Cause(ctx); cause != context.Canceled {
-		return cause
-	}
-	return errInterrupted
+	return context.Cause(ctx)
 }
 
 // ended turns the end of the WebSocket into the command's.
