@@ -32,9 +32,10 @@ type Conn struct {
 	reading gate
 	writing gate
 
-	rest   []byte         // guarded by reading: received and not parsed
-	reader *messageReader // guarded by reading: the message that Reader handed out and that is not over
-	head   [14]byte       // guarded by writing: the frame header that is being sent
+	rest     []byte         // guarded by reading: received and not parsed
+	reader   *messageReader // guarded by reading: the message that Reader handed out and that is not over
+	controls controlBudget  // guarded by reading
+	head     [14]byte       // guarded by writing: the frame header that is being sent
 
 	subprotocol string
 	trace       *Trace // a client's; nil on a server

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/weftws/weft/internal/frame"
 	"github.com/weftws/weft/internal/proto"
@@ -158,10 +159,15 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 func (c *Conn) recvControl(ev proto.Event) error {
 	switch ev.Kind {
 	case proto.NeedMore:
-	case proto.Ping:
-		c.recvPing(ev.Payload)
-	case proto.Pong:
-		c.recvPong(ev.Payload)
+	case proto.Ping, proto.Pong:
+		if !c.controls.spend(time.Now()) {
+			return c.recvFlood()
+		}
+		if ev.Kind == proto.Ping {
+			c.recvPing(ev.Payload)
+		} else {
+			c.recvPong(ev.Payload)
+		}
 	case proto.Close:
 		return c.recvClose(ev)
 	case proto.Failed:

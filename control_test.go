@@ -1,6 +1,7 @@
 package weft_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -37,6 +38,29 @@ func TestCloseAfterThePeers(t *testing.T) {
 			}
 		default:
 			t.Error("the server had not seen our answer when Close returned")
+		}
+	})
+}
+
+// A peer that sends Pings without measure is closed with 1008; a lively one is not.
+func TestPingFlood(t *testing.T) {
+	overEach(t, echo, func(t *testing.T, e *env) {
+		c := e.dial("/", nil)
+		defer c.CloseNow()
+		ctx := c.CloseRead(e.ctx)
+		for range 500 { // at a rate that is allowed
+			if err := c.Ping(e.ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		for range 1100 {
+			ping, cancel := context.WithCancel(e.ctx)
+			go func() { defer cancel(); c.Ping(ping) }()
+		}
+		<-ctx.Done()
+		if err := c.Ping(e.ctx); weft.CloseStatus(err) != weft.StatusPolicyViolation {
+			t.Errorf("after a flood: %v", err)
 		}
 	})
 }
