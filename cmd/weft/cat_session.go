@@ -203,6 +203,7 @@ func (s *catSession) ended(err error) error {
 		return err
 	}
 	s.code, s.reason = ce.Code, ce.Reason
+	s.conn.Close(weft.StatusNormalClosure, "") // waits until our answer is out: the process is about to end
 	if s.code != weft.StatusNormalClosure && s.code != weft.StatusNoStatusRcvd {
 		return err
 	}
