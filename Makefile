@@ -47,8 +47,8 @@ conform: tools ## h2spec against the HTTP/2 server
 interop: peers ## the interop module: other clients, servers, proxies, browsers
 	cd interop && go test ./...
 
-bench: ## the benchmark against peers; prints ratios from one run
-	cd bench && go run .
+bench: ## the benchmark against peers, ratios from one run, into bench/README.md
+	cd bench && go run . -readme README.md
 
 build-all: $(platforms) ## build and vet for every platform
 
