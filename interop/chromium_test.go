@@ -232,7 +232,7 @@ func playground(t *testing.T, browser context.Context, weft, version string, fla
 	}
 	_, port, _ := strings.Cut(ready.TLS, ":")
 	tab := newTab(t, browser)
-	if err := chromedp.Do(tab, chromedp.Navigate("https://localhost:"+port+"/"), chromedp.WaitReady("#open-1")); err != nil {
+	if err := chromedp.Do(tab, chromedp.Navigate("https://localhost:"+port+"/?open=0"), chromedp.WaitReady("#open-1")); err != nil {
 		t.Fatalf("navigate: %v", err)
 	}
 	pg := page{t, tab}
