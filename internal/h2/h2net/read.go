@@ -44,7 +44,7 @@ func (c *conn) run(gen uint32) {
 		}
 		if c.err != nil {
 			linger := c.err == c.failure && r.fatal == nil && !c.closing
-			c.f.EndLocked()
+			c.f.Unlock()
 			c.finish(linger)
 			return
 		}
