@@ -64,7 +64,7 @@ func checkClose(code StatusCode, reason string) error {
 	if len(reason) > maxCloseReason {
 		return fmt.Errorf("weft: close reason has %d bytes, a Close frame takes %d (RFC 6455, Section 5.5)", len(reason), maxCloseReason)
 	}
-	if code != StatusNoStatusRcvd && !frame.CloseCode(code).Valid() {
+	if code != StatusNoStatusRcvd && (code < 0 || code > 0xffff || !frame.CloseCode(code).Valid()) {
 		return fmt.Errorf("weft: close code %v must not be sent (RFC 6455, Section 7.4)", code)
 	}
 	return nil

@@ -67,8 +67,13 @@ func (c *Conn) recvPing(payload []byte) {
 	if f := c.opt.onPing; f != nil && !f(context.Background(), payload) {
 		return
 	}
+	// "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it already received a Close
+	// frame." RFC 6455, Section 5.5.2.
+	//
+	// Deviation: nor is there one behind our own Close frame. Chromium fails a WebSocket on any frame that follows a Close
+	// frame, and answers no Ping there either.
 	if c.sendEnded.Load() {
-		return // "unless it already received a Close frame"; behind our own nothing may be sent either
+		return
 	}
 	if c.stream.TrySend(c.controlFrame(frame.Pong, payload)) {
 		return

@@ -128,6 +128,9 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 			ev, n := c.recv.Recv(c.rest)
 			c.rest = c.rest[n:]
 			if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
+				if c.discards() {
+					continue
+				}
 				return ev, nil
 			}
 			if err := c.recvControl(ev); err != nil {
@@ -153,6 +156,16 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		c.heard.Store(true)
 		c.rest = p
 	}
+}
+
+// discards reports that Close was called: messages that still arrive go nowhere, whoever reads.
+func (c *Conn) discards() bool {
+	if !c.sendEnded.Load() {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closeSent
 }
 
 // recvControl deals with an event that is no data. The error says that the Conn takes no more.
