@@ -97,7 +97,7 @@ func (s *gobwasSocket) receive() (text bool, message []byte, err error) {
 	compressed := false
 	for {
 		s.c.SetReadDeadline(time.Now().Add(patience))
-		f, err := ws.ReadFrame(s.br)
+		f, err := readFrame(s.br)
 		if err != nil {
 			return false, nil, err
 		}
@@ -114,7 +114,9 @@ func (s *gobwasSocket) receive() (text bool, message []byte, err error) {
 			if !s.over {
 				s.over = true
 				s.write(ws.NewCloseFrame(f.Payload))
-				io.Copy(io.Discard, s.br) // until the peer has read it and ends the connection, or this side is asked to
+				if s.side == ws.StateClientSide {
+					io.Copy(io.Discard, s.br) // the server ends the connection: RFC 6455, Section 7.1.1
+				}
 			}
 			s.c.Close()
 			return false, nil, c
@@ -140,6 +142,19 @@ func (s *gobwasSocket) receive() (text bool, message []byte, err error) {
 		message, err = wsflate.DefaultHelper.Decompress(message)
 		return text, message, err
 	}
+}
+
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	f.Header, err = ws.ReadHeader(r)
+	if err != nil {
+		return f, err
+	}
+	if f.Header.Length > 8<<20 {
+		return f, errors.New("a frame of more than 8 MiB")
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
 
 func (s *gobwasSocket) close(code int, reason string) error {
