@@ -48,7 +48,7 @@ func (d *Dialer) newRace(rawURL string, opts *DialOptions) (*race, error) {
 	if err := policy.Validate(); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	host := u.Host
+	host := hostOf(u)
 	if opts.Host != "" {
 		if !httpguts.ValidHostHeader(opts.Host) {
 			return nil, fmt.Errorf("host %q is not valid", opts.Host)
@@ -115,6 +115,15 @@ func dialAddr(u *url.URL) string {
 		}
 	}
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// hostOf is the host of u, with its port "when not using the default port". RFC 6455, Section 4.1.
+func hostOf(u *url.URL) string {
+	port := map[string]string{"ws": "80", "wss": "443"}[u.Scheme]
+	if p := u.Port(); p == "" || p == port {
+		return strings.TrimSuffix(u.Host, ":"+p)
+	}
+	return u.Host
 }
 
 // requestURI is the path and query of u. RFC 6455, Section 3: "/" if it has none.

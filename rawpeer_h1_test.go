@@ -156,7 +156,7 @@ var rawCertificate = sync.OnceValue(func() (c struct {
 func listenRaw(t *testing.T, n *simnet.Network, c carrier) *rawListener {
 	cert := rawCertificate()
 	n.AddHost("example.com", "10.0.0.2")
-	l := &rawListener{t: t, carrier: c, l: n.Listen(serverAddr), cert: cert.Certificate, url: c.scheme + "://example.com:443/"}
+	l := &rawListener{t: t, carrier: c, l: n.Listen(serverAddr), cert: cert.Certificate, url: c.scheme + "://example.com:443"}
 	l.dialer = &weft.Dialer{
 		TLSConfig: cert.client.Clone(), Policy: weft.Policy{Rungs: c.rungs}, NetDial: n.DialContext, PriorKnowledge: c.h2c,
 	}
