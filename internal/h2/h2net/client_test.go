@@ -218,6 +218,15 @@ func TestEnds(t *testing.T) {
 			},
 			streamError(wire.RefusedStream, h2.Peer, true),
 		},
+		"GOAWAY with an error below the stream": {
+			func(nc net.Conn, fr *http2.Framer) {
+				fr.WriteSettings()
+				readUntil(fr, http2.FrameHeaders)
+				fr.WriteGoAway(0, http2.ErrCodeProtocol, nil)
+				io.Copy(io.Discard, nc)
+			},
+			connError(true, wire.ProtocolError, h2.Peer, nil),
+		},
 		"REFUSED_STREAM": {
 			func(nc net.Conn, fr *http2.Framer) {
 				fr.WriteSettings()

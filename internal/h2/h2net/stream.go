@@ -325,8 +325,8 @@ func (st *stream) settle() {
 	if st.released || st.exchange != nil || st.request != nil || len(st.buf) > st.off || st.busy {
 		return
 	}
-	if st.recv != nil && !st.told {
-		return
+	if st.recv != nil && !st.told || !st.eof && !st.closed && st.err == nil {
+		return // the engine may be ahead of what the stream has been told
 	}
 	if st.c.err == nil && !st.s.Closed() {
 		if st.s.RecvClosed() && st.s.SendClosed() && st.s.Pending() > 0 {
