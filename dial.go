@@ -22,6 +22,10 @@ import (
 // ctx bounds the Dial, not the life of the Conn. The error is a *DialError with every attempt; its Err is a *HandshakeError
 // when the server answered, and then the response is returned too: its Body holds what the server said, up to 1 MiB, and is the
 // caller's to close. With a Conn, the response is the one that opened it.
+//
+// Deviation: Dials that start together do not wait for each other, except that they make one HTTP/2 connection for all. RFC 6455,
+// Section 4.1, lets only one connection to an address be made at a time, which keeps scripts in a browser from flooding it; whoever
+// calls Dial is no such script.
 func (d *Dialer) Dial(ctx context.Context, rawURL string, opts *DialOptions) (*Conn, *http.Response, error) {
 	if opts == nil {
 		opts = new(DialOptions)

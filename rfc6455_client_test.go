@@ -438,3 +438,23 @@ func TestRFC6455Section7_2_1_NoResponse(t *testing.T) {
 		}
 	})
 }
+
+// "There MUST be no more than one connection in a CONNECTING state" does not hold: see Dial. Over HTTP/2 there is one for all
+// (TestDialsShareAConnection).
+func TestRFC6455Section4_1_SideBySide(t *testing.T) {
+	overRawServers(t, true, false, func(t *testing.T, l *rawListener) {
+		const n = 5
+		var dials []<-chan dialed
+		var conns []*rawH1
+		for range n {
+			dials = append(dials, l.dial("", nil))
+		}
+		for range n {
+			conns = append(conns, l.acceptH1())
+		}
+		for i, c := range conns {
+			c.Close()
+			<-dials[i]
+		}
+	})
+}
