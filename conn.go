@@ -58,7 +58,8 @@ type Conn struct {
 	pings         map[string]chan struct{}
 	pongDue       []byte // the latest Ping that found no room for its Pong; nil: none
 	keepalive     *time.Timer
-	pinged        bool
+	pinged        bool // a Ping was sent at the last keepalive tick
+	doubted       bool // ... and not answered by this one
 
 	// The list of a server's open connections.
 	registry   *registry

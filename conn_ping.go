@@ -129,11 +129,19 @@ func (c *Conn) keepaliveTick() {
 		c.mu.Unlock()
 		return
 	}
-	c.keepalive.Reset(c.opt.keepalive)
 	heard := c.heard.Swap(false)
 	// Without a reader no Pong could be seen: silence says nothing then.
-	dead := c.pinged && !heard && (c.handled.Load() || c.waiting.Load())
+	silent := !heard && (c.handled.Load() || c.waiting.Load())
+	dead := silent && c.doubted
+	// Nor does it of a reader that has come only now: what it finds waiting counts.
+	c.doubted = silent && c.pinged && !c.doubted
 	c.pinged = !heard
+	if c.doubted {
+		c.keepalive.Reset(keepaliveGrace)
+		c.mu.Unlock()
+		return
+	}
+	c.keepalive.Reset(c.opt.keepalive)
 	c.mu.Unlock()
 	switch {
 	case dead:
@@ -142,3 +150,6 @@ func (c *Conn) keepaliveTick() {
 		c.stream.TrySend(c.controlFrame(frame.Ping, nil))
 	}
 }
+
+// keepaliveGrace is how long a reader has for what has arrived before, when the peer seems dead.
+const keepaliveGrace = time.Second
