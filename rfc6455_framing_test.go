@@ -96,7 +96,7 @@ func TestRFC6455Section5_2_Lengths(t *testing.T) {
 // fresh masking key from the set of allowed 32-bit values." "The masking key for a given frame MUST NOT make it simple for a
 // server/proxy to predict the masking key for a subsequent frame."
 func TestRFC6455Section5_3_FreshKeys(t *testing.T) {
-	const n = 300
+	const n = 100
 	converse(t, []conversation{{"keys of messages and control frames", func(p *rawPeer) {
 		for i := range n {
 			s := fmt.Sprint(i)
@@ -115,7 +115,7 @@ func TestRFC6455Section5_3_FreshKeys(t *testing.T) {
 			for key := range p.keys {
 				set += int(key[bit/8] >> (bit % 8) & 1)
 			}
-			if set < n/2 || set > n*3/2 {
+			if set < n/2 || set > n*3/2 { // 7 standard deviations
 				p.Errorf("bit %d is set in %d of %d masking keys", bit, set, 2*n)
 			}
 		}
