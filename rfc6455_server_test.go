@@ -178,6 +178,32 @@ func TestRFC6455Section4_2_2_Response(t *testing.T) {
 	})
 }
 
+// 1. "If the connection is happening on an HTTPS (HTTP-over-TLS) port, perform a TLS handshake over the connection. If this fails
+// [...], then close the connection."
+func TestRFC6455Section4_2_2_TLSFails(t *testing.T) {
+	for _, c := range carriers[1:3] {
+		t.Run(c.name, func(t *testing.T) {
+			over(t, c, http.HandlerFunc(echo), func(t *testing.T, e *env) {
+				for name, hello := range map[string]string{
+					"a frame": "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", "an alert": "\x15\x03\x01\x00\x02\x02\x28", "HTTP": "GET / HTTP/1.1\r\n\r\n",
+				} {
+					nc, err := e.net.Dial(serverAddr)
+					if err != nil {
+						t.Fatal(err)
+					}
+					io.WriteString(nc, hello)
+					nc.SetReadDeadline(time.Now().Add(patience))
+					b, err := io.ReadAll(nc)
+					if err != nil || strings.Contains(string(b), "101") {
+						t.Errorf("%s: the server says %q, %v", name, b, err)
+					}
+					nc.Close()
+				}
+			})
+		})
+	}
+}
+
 // Steps 2 to 4 of RFC 6455, Section 4.2.2, for every version of HTTP.
 func TestRFC6455Section4_2_2_Steps(t *testing.T) {
 	opts := &weft.AcceptOptions{Subprotocols: []string{"v2.chat", "chat"}, OriginPatterns: []string{"*.example.org"}}
@@ -242,6 +268,8 @@ func TestRFC6455Section4_2_2_Steps(t *testing.T) {
 			{"4. no common subprotocol", "/", []string{"sec-websocket-protocol: mqtt"}, open, "sec-websocket-protocol: "},
 			{"4. a subprotocol that is no token", "/", []string{"sec-websocket-protocol: a b"}, "400", ""},
 			{"4. a subprotocol twice", "/", []string{"sec-websocket-protocol: chat, chat"}, "400", ""},
+			// "This rule applies both during the opening handshake and during subsequent data exchange." Section 8.1.
+			{"8.1 a subprotocol that is no UTF-8", "/", []string{"sec-websocket-protocol: chat, \xff"}, "400", ""},
 			// "Extensions not listed by the client MUST NOT be listed."
 			{"4. an unknown extension", "/", []string{"sec-websocket-extensions: mux; max=3"}, open, "sec-websocket-extensions: "},
 			{"4. extensions that do not parse", "/", []string{"sec-websocket-extensions: a; ;"}, "400", ""},

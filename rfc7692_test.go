@@ -314,10 +314,7 @@ func TestRFC7692Section6_Fragments(t *testing.T) {
 // LZ77 sliding window of more than 2^w bytes to compress messages." The same for the client. Section 7.2.1. What repeats itself
 // farther away than that is sent again.
 func TestRFC7692Section7_1_2_WindowBits(t *testing.T) {
-	noise := make([]byte, 600)
-	for i, r := 0, rand.New(rand.NewPCG(1, 2)); i < len(noise); i++ {
-		noise[i] = byte(r.Uint32())
-	}
+	noise := random(600)
 	for bits, found := range map[int]bool{9: false, 10: true} {
 		d := fmt.Sprintf("permessage-deflate; server_max_window_bits=%d; client_max_window_bits=%d", bits, bits)
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
@@ -327,7 +324,7 @@ func TestRFC7692Section7_1_2_WindowBits(t *testing.T) {
 				offer:  d, answer: d,
 			}, func(p *rawPeer) {
 				in := rawInflate{takeover: true}
-				for _, m := range []string{string(noise) + string(noise), string(noise)} { // within a message, and across
+				for _, m := range []string{noise + noise, noise} { // within a message, and across
 					p.write(weft.MessageBinary, m)
 					f, err := p.next()
 					if err != nil || f.rsv != 4 {
@@ -343,6 +340,36 @@ func TestRFC7692Section7_1_2_WindowBits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// random is n bytes in which nothing repeats itself; the same every time.
+func random(n int) string {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return string(b)
+}
+
+// "Otherwise, the client MUST use a 32,768-byte LZ77 sliding window to decompress received messages." The same for the server. "Otherwise,
+// the client MUST decompress each new message using the LZ77 sliding window used to process the last compressed message received."
+// Section 7.2.2. A server of ours lets no client use context takeover that has not offered to limit its window.
+func TestRFC7692Section7_2_2_WholeWindow(t *testing.T) {
+	s := withTakeover()
+	s.offer, s.answer = "permessage-deflate", "permessage-deflate"
+	far := random(30_000)
+	converseWith(t, s, func(p *rawPeer) {
+		out := rawDeflate{takeover: !p.client}
+		for _, m := range []string{far + far, far + "x", far} {
+			b := out.message(m)
+			if !p.client && m != far+far && len(b) > 1000 {
+				p.Fatalf("%d bytes compress to %d: there is no context takeover to test", len(m), len(b))
+			}
+			p.send(squeezed(bin(b)))
+			p.wantMessage("binary " + brief(m))
+		}
+	})
 }
 
 // "At the receiver, the payload data portion after decompression is subject to the constraints for the original data type again":
