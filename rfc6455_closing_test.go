@@ -294,8 +294,9 @@ func TestRFC6455Section7_1_5_AbnormalClosure(t *testing.T) {
 			p.conn.CloseWrite()
 			lost(p)
 			gone(p)
-			if err := <-done; p.chopped && err != nil || !p.chopped && err == nil {
-				p.Errorf("Close: %v", err) // with callbacks Close does not wait
+			// With callbacks Close does not wait for the peer's frame; it may still notice the loss.
+			if err := <-done; err == nil && !p.chopped || err != nil && !strings.Contains(err.Error(), "1006") {
+				p.Errorf("Close: %v", err)
 			}
 		}},
 		{"no Close frame in answer to ours", func(p *rawPeer) {
