@@ -115,7 +115,9 @@ func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 	}
 	m["unencrypted_http2"] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		if u, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
-			srv.ServeConn(&prefaced{Conn: u.UnencryptedNetConn(), preface: []byte(clientPreface)}, connOptionsOf(hs, h))
+			opt := connOptionsOf(hs, h)
+			opt.PrefaceRead = true // by net/http, to tell HTTP/2 from HTTP/1.1
+			srv.ServeConn(u.UnencryptedNetConn(), opt)
 		}
 	}
 	s.TLSNextProto = m
@@ -183,21 +185,3 @@ func connOptionsOf(s *http.Server, h http.Handler) h2net.ConnOptions {
 	}
 	return opt
 }
-
-// prefaced gives the client connection preface back, which net/http has read to tell HTTP/2 from HTTP/1.1.
-type prefaced struct {
-	net.Conn
-	preface []byte
-}
-
-func (c *prefaced) Read(p []byte) (int, error) {
-	if len(c.preface) > 0 {
-		n := copy(p, c.preface)
-		c.preface = c.preface[n:]
-		return n, nil
-	}
-	return c.Conn.Read(p)
-}
-
-// clientPreface is what a client's connection begins with. RFC 9113, Section 3.4.
-const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
