@@ -76,6 +76,7 @@ type Dialer struct {
 	Trace func(TraceEvent)
 
 	pool pool
+	alt  altCache
 
 	once        sync.Once // for what follows
 	store       Memory

@@ -152,3 +152,50 @@ func TestLadderCancelled(t *testing.T) {
 		}
 	}
 }
+
+// The second dial goes to the alternative service that the first response named, and costs what that one does; where the
+// entry is stale, the dial comes back to the origin.
+func TestAltSvc(t *testing.T) {
+	for _, stale := range []bool{false, true} {
+		simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+			e := newEnv(t, n, carrier{scheme: "wss"}, http.HandlerFunc(echo), func(s *weft.Server) {
+				s.Options.DisableConnectProtocol = true // an origin that is old but for its Alt-Svc
+				s.Options.AltSvc = `wsoverh2="example.com:8443"; ma=3600`
+				if stale {
+					s.Options.AltSvc = `wsoverh2=":443"; ma=3600` // which does not speak that
+				}
+			})
+			newServer(t, n, "10.0.0.2:8443", e, rungs(weft.Token))
+			e.dialer.Policy = weft.Policy{Rungs: rungs(weft.AltSvc, weft.Upgrade)}
+			for i, want := range map[bool][]int{false: {3, 3, 1}, true: {3, 5, 3}}[stale] {
+				c, got := e.countRTT(nil)
+				defer c.CloseNow()
+				wantRTT(t, "dial", c, got, want)
+				c.Write(e.ctx, weft.MessageText, []byte("hello"))
+				if _, p, err := c.Read(e.ctx); err != nil || string(p) != "hello" {
+					t.Fatalf("%q, %v", p, err)
+				}
+				if v := c.Trace().Version; (v == "HTTP/2.0") != (!stale && i > 0) {
+					t.Errorf("dial %d went by %s", i, v)
+				}
+			}
+		})
+	}
+}
+
+// newServer starts a second server, with the first one's certificate.
+func newServer(t *testing.T, n *simnet.Network, addr string, e *env, experimental []weft.Rung) *weft.Server {
+	s := &weft.Server{Handler: http.HandlerFunc(echo), TLSConfig: e.server.TLSConfig.Clone(), ErrorLog: e.server.ErrorLog}
+	s.Options.Rungs = experimental
+	l := n.Listen(addr)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.ServeTLS(l, "", "")
+	}()
+	t.Cleanup(func() {
+		s.Close()
+		<-done
+	})
+	return s
+}
