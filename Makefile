@@ -50,8 +50,8 @@ interop: peers ## the interop module: other clients, servers, proxies, browsers
 field-guide: peers ## ask every server that is installed how it behaves; writes docs/field-guide.md
 	cd interop && go test -count 1 -run TestFieldGuide . -field-guide $(CURDIR)/docs/field-guide.md
 
-bench: ## the benchmark against peers; prints ratios from one run
-	cd bench && go run .
+bench: ## the benchmark against peers, ratios from one run, into bench/README.md
+	cd bench && go run . -readme README.md
 
 lab: peers ## the round trips of every rung, computed and measured
 	go run ./cmd/weft lab rtt

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log"
 	"maps"
 	"net"
@@ -21,6 +22,14 @@ type ServerOptions struct {
 	// DisableConnectProtocol keeps SETTINGS_ENABLE_CONNECT_PROTOCOL out of our SETTINGS (RFC 8441, Section 3): clients then
 	// open WebSockets over HTTP/1.1.
 	DisableConnectProtocol bool
+
+	// Rungs are experimental ways of opening a WebSocket that this server takes besides upgrade and settings: Token, H21, Frame
+	// (docs/bootstraps.md). Off, they cost nothing and change nothing.
+	Rungs []Rung
+
+	// AltSvc is an Alt-Svc field value (RFC 7838), `h2.1=":8443"; ma=86400`, that goes with every response, the 101 too, and
+	// over HTTP/2 as an ALTSVC frame once a connection. "": none.
+	AltSvc string
 
 	// MaxConcurrentStreams is how many requests and WebSockets one connection may have open; 0: 1000.
 	MaxConcurrentStreams uint32
@@ -67,16 +76,27 @@ func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 	} else {
 		s.TLSConfig = s.TLSConfig.Clone()
 	}
+	tokens, err := opts.alpn()
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range []string{"h2", "http/1.1"} {
 		if !slices.Contains(s.TLSConfig.NextProtos, p) {
 			s.TLSConfig.NextProtos = append(s.TLSConfig.NextProtos, p)
 		}
 	}
+	// The server's preference counts: a client that offers one of ours besides h2 wants it.
+	s.TLSConfig.NextProtos = append(slices.Clone(tokens), s.TLSConfig.NextProtos...)
 	srv := &h2net.Server{
 		Config:       opts.config(),
 		IdleTimeout:  s.IdleTimeout,
 		WriteTimeout: opts.WriteTimeout,
 		ErrorLog:     opts.ErrorLog,
+	}
+	srv.ConnectRules = connectRules
+	if v := opts.AltSvc; v != "" {
+		srv.AltSvc = h2net.AltSvc{Value: func(string) string { return v }, Frame: true}
+		s.Handler = altSvcHandler{next: s.Handler, value: v}
 	}
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = s.ErrorLog
@@ -88,10 +108,16 @@ func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 	if m == nil {
 		m = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 	}
-	m["h2"] = func(hs *http.Server, c *tls.Conn, h http.Handler) { srv.ServeConn(c, connOptionsOf(hs, h)) }
+	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) { srv.ServeConn(c, connOptionsOf(hs, h)) }
+	m["h2"] = serve
+	for _, p := range tokens {
+		m[p] = serve
+	}
 	m["unencrypted_http2"] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		if u, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
-			srv.ServeConn(&prefaced{Conn: u.UnencryptedNetConn(), preface: []byte(clientPreface)}, connOptionsOf(hs, h))
+			opt := connOptionsOf(hs, h)
+			opt.PrefaceRead = true // by net/http, to tell HTTP/2 from HTTP/1.1
+			srv.ServeConn(u.UnencryptedNetConn(), opt)
 		}
 	}
 	s.TLSNextProto = m
@@ -105,8 +131,42 @@ func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 	return srv, nil
 }
 
+// alpn are the ALPN protocols of o.Rungs.
+func (o *ServerOptions) alpn() (tokens []string, err error) {
+	for _, r := range o.Rungs {
+		switch r {
+		case Token:
+			tokens = append(tokens, "wsoverh2")
+		case H21:
+			tokens = append(tokens, "h2.1")
+		case Frame, Upgrade, Settings, Assume:
+		default:
+			return nil, fmt.Errorf("weft: ServerOptions.Rungs: rung %s is none that a server switches on (token, h2.1, frame)", r)
+		}
+	}
+	return tokens, nil
+}
+
+// An altSvcHandler adds Alt-Svc to HTTP/1.1 responses, the 101 included. RFC 7838, Section 3.
+type altSvcHandler struct {
+	next  http.Handler
+	value string
+}
+
+func (h altSvcHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Alt-Svc", h.value)
+	}
+	next := h.next
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	next.ServeHTTP(w, r)
+}
+
 func (o *ServerOptions) config() h2.Config {
 	return h2.Config{
+		WSFrame:              slices.Contains(o.Rungs, Frame),
 		Side:                 h2.Server,
 		ConnectProtocol:      !o.DisableConnectProtocol,
 		MaxConcurrentStreams: o.MaxConcurrentStreams,
@@ -125,21 +185,3 @@ func connOptionsOf(s *http.Server, h http.Handler) h2net.ConnOptions {
 	}
 	return opt
 }
-
-// prefaced gives the client connection preface back, which net/http has read to tell HTTP/2 from HTTP/1.1.
-type prefaced struct {
-	net.Conn
-	preface []byte
-}
-
-func (c *prefaced) Read(p []byte) (int, error) {
-	if len(c.preface) > 0 {
-		n := copy(p, c.preface)
-		c.preface = c.preface[n:]
-		return n, nil
-	}
-	return c.Conn.Read(p)
-}
-
-// clientPreface is what a client's connection begins with. RFC 9113, Section 3.4.
-const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -32,9 +32,11 @@ type Conn struct {
 	reading gate
 	writing gate
 
-	rest   []byte         // guarded by reading: received and not parsed
-	reader *messageReader // guarded by reading: the message that Reader handed out and that is not over
-	head   [14]byte       // guarded by writing: the frame header that is being sent
+	rest     []byte         // guarded by reading: received and not parsed
+	confirm  func()         // guarded by reading: told once that a valid frame has come; nil: nobody, or told
+	reader   *messageReader // guarded by reading: the message that Reader handed out and that is not over
+	controls controlBudget  // guarded by reading
+	head     [14]byte       // guarded by writing: the frame header that is being sent
 
 	subprotocol string
 	trace       *Trace // a client's; nil on a server
@@ -57,7 +59,8 @@ type Conn struct {
 	pings         map[string]chan struct{}
 	pongDue       []byte // the latest Ping that found no room for its Pong; nil: none
 	keepalive     *time.Timer
-	pinged        bool
+	pinged        bool // a Ping was sent at the last keepalive tick
+	doubted       bool // ... and not answered by this one
 
 	// The list of a server's open connections.
 	registry   *registry

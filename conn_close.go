@@ -13,7 +13,10 @@ import (
 // within 5 s, and waits for the peer's, another 5 s at most; messages that arrive meanwhile are discarded. It unblocks
 // everything that waits on the Conn. code is one that may be sent (1000 to 1003, 1007 to 1014, 3000 to 4999, or
 // StatusNoStatusRcvd for none) and reason at most 123 bytes of UTF-8. On a Conn with a Handler it does not wait for the
-// peer's frame: OnClose tells when the WebSocket is over. Closing again, or after the peer did, is net.ErrClosed or nil.
+// peer's frame: OnClose tells when the WebSocket is over.
+//
+// Closing again, or after the peer did, is net.ErrClosed; after the peer did, Close still waits, 2 s at most, until our answer
+// was written and the connection has ended, so that a program may exit after it.
 func (c *Conn) Close(code StatusCode, reason string) error {
 	if err := checkClose(code, reason); err != nil {
 		return err
@@ -21,6 +24,9 @@ func (c *Conn) Close(code StatusCode, reason string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if err := c.sendClose(ctx, code, reason); err != nil {
+		if !c.handled.Load() {
+			c.awaitDone()
+		}
 		return err
 	}
 	if c.handled.Load() {
@@ -58,13 +64,23 @@ func checkClose(code StatusCode, reason string) error {
 	if len(reason) > maxCloseReason {
 		return fmt.Errorf("weft: close reason has %d bytes, a Close frame takes %d (RFC 6455, Section 5.5)", len(reason), maxCloseReason)
 	}
-	if code != StatusNoStatusRcvd && !frame.CloseCode(code).Valid() {
+	if code != StatusNoStatusRcvd && (code < 0 || code > 0xffff || !frame.CloseCode(code).Valid()) {
 		return fmt.Errorf("weft: close code %v must not be sent (RFC 6455, Section 7.4)", code)
 	}
 	return nil
 }
 
 const maxCloseReason = 123
+
+// awaitDone waits until the connection under a Conn that is over has ended.
+func (c *Conn) awaitDone() {
+	timer := time.NewTimer(closeLinger)
+	defer timer.Stop()
+	select {
+	case <-c.stream.Done():
+	case <-timer.C:
+	}
+}
 
 // sendClose queues our Close frame once. An error: it was queued before, or could not be.
 func (c *Conn) sendClose(ctx context.Context, code StatusCode, reason string) error {

@@ -67,8 +67,13 @@ func (c *Conn) recvPing(payload []byte) {
 	if f := c.opt.onPing; f != nil && !f(context.Background(), payload) {
 		return
 	}
+	// "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it already received a Close
+	// frame." RFC 6455, Section 5.5.2.
+	//
+	// Deviation: nor is there one behind our own Close frame. Chromium fails a WebSocket on any frame that follows a Close
+	// frame, and answers no Ping there either.
 	if c.sendEnded.Load() {
-		return // "unless it already received a Close frame"; behind our own nothing may be sent either
+		return
 	}
 	if c.stream.TrySend(c.controlFrame(frame.Pong, payload)) {
 		return
@@ -124,11 +129,19 @@ func (c *Conn) keepaliveTick() {
 		c.mu.Unlock()
 		return
 	}
-	c.keepalive.Reset(c.opt.keepalive)
 	heard := c.heard.Swap(false)
 	// Without a reader no Pong could be seen: silence says nothing then.
-	dead := c.pinged && !heard && (c.handled.Load() || c.waiting.Load())
+	silent := !heard && (c.handled.Load() || c.waiting.Load())
+	dead := silent && c.doubted
+	// Nor does it of a reader that has come only now: what it finds waiting counts.
+	c.doubted = silent && c.pinged && !c.doubted
 	c.pinged = !heard
+	if c.doubted {
+		c.keepalive.Reset(keepaliveGrace)
+		c.mu.Unlock()
+		return
+	}
+	c.keepalive.Reset(c.opt.keepalive)
 	c.mu.Unlock()
 	switch {
 	case dead:
@@ -137,3 +150,6 @@ func (c *Conn) keepaliveTick() {
 		c.stream.TrySend(c.controlFrame(frame.Ping, nil))
 	}
 }
+
+// keepaliveGrace is how long a reader has for what has arrived before, when the peer seems dead.
+const keepaliveGrace = time.Second

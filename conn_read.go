@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/weftws/weft/internal/frame"
 	"github.com/weftws/weft/internal/proto"
@@ -126,7 +127,11 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		for len(c.rest) > 0 {
 			ev, n := c.recv.Recv(c.rest)
 			c.rest = c.rest[n:]
+			c.noteFrame(ev)
 			if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
+				if c.discards() {
+					continue
+				}
 				return ev, nil
 			}
 			if err := c.recvControl(ev); err != nil {
@@ -154,14 +159,39 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 	}
 }
 
+// noteFrame tells whoever wants to know that the peer's first frame was valid: it does speak WebSocket.
+func (c *Conn) noteFrame(ev proto.Event) {
+	if c.confirm != nil && ev.Kind != proto.NeedMore {
+		if ev.Kind != proto.Failed {
+			c.confirm()
+		}
+		c.confirm = nil
+	}
+}
+
+// discards reports that Close was called: messages that still arrive go nowhere, whoever reads.
+func (c *Conn) discards() bool {
+	if !c.sendEnded.Load() {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closeSent
+}
+
 // recvControl deals with an event that is no data. The error says that the Conn takes no more.
 func (c *Conn) recvControl(ev proto.Event) error {
 	switch ev.Kind {
 	case proto.NeedMore:
-	case proto.Ping:
-		c.recvPing(ev.Payload)
-	case proto.Pong:
-		c.recvPong(ev.Payload)
+	case proto.Ping, proto.Pong:
+		if !c.controls.spend(time.Now()) {
+			return c.recvFlood()
+		}
+		if ev.Kind == proto.Ping {
+			c.recvPing(ev.Payload)
+		} else {
+			c.recvPong(ev.Payload)
+		}
 	case proto.Close:
 		return c.recvClose(ev)
 	case proto.Failed:

@@ -502,6 +502,33 @@ func TestKeepaliveFindsADeadPeer(t *testing.T) {
 	})
 }
 
+// A reader that comes late finds the Pongs of a living peer waiting, and is not told in the moment before that the peer is dead.
+func TestKeepaliveWithALateReader(t *testing.T) {
+	over(t, carriers[0], http.HandlerFunc(echo), func(t *testing.T, e *env) {
+		e.dialer.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := e.net.DialContext(ctx, network, addr)
+			return &slowConn{c}, err
+		}
+		c := e.dial("/", nil)
+		defer c.CloseNow()
+		if err := c.Write(e.ctx, weft.MessageText, []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4*time.Minute - time.Millisecond) // a tick is in the middle of what follows
+		if _, _, err := c.Read(e.ctx); err != nil {
+			t.Fatalf("Read: %v", err)
+		}
+	})
+}
+
+// A slowConn needs a while to read.
+type slowConn struct{ net.Conn }
+
+func (c *slowConn) Read(p []byte) (int, error) {
+	time.Sleep(5 * time.Millisecond)
+	return c.Conn.Read(p)
+}
+
 // A muteConn loses everything, both ways, while muted.
 type muteConn struct {
 	net.Conn

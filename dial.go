@@ -22,6 +22,10 @@ import (
 // ctx bounds the Dial, not the life of the Conn. The error is a *DialError with every attempt; its Err is a *HandshakeError
 // when the server answered, and then the response is returned too: its Body holds what the server said, up to 1 MiB, and is the
 // caller's to close. With a Conn, the response is the one that opened it.
+//
+// Deviation: Dials that start together do not wait for each other, except that they make one HTTP/2 connection for all. RFC 6455,
+// Section 4.1, lets only one connection to an address be made at a time, which keeps scripts in a browser from flooding it; whoever
+// calls Dial is no such script.
 func (d *Dialer) Dial(ctx context.Context, rawURL string, opts *DialOptions) (*Conn, *http.Response, error) {
 	if opts == nil {
 		opts = new(DialOptions)
@@ -48,7 +52,7 @@ func (d *Dialer) newRace(rawURL string, opts *DialOptions) (*race, error) {
 	if err := policy.Validate(); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	host := u.Host
+	host := hostOf(u)
 	if opts.Host != "" {
 		if !httpguts.ValidHostHeader(opts.Host) {
 			return nil, fmt.Errorf("host %q is not valid", opts.Host)
@@ -74,8 +78,9 @@ func (d *Dialer) newRace(rawURL string, opts *DialOptions) (*race, error) {
 	}
 	r.key = poolKey{secure: u.Scheme == "wss", addr: dialAddr(u)}
 	if proxy != nil {
-		r.key.proxy = proxy.String()
+		r.key.proxy = proxy.Redacted()
 	}
+	r.memory = d.memoryFor(r.key, policy)
 	return r, nil
 }
 
@@ -115,6 +120,15 @@ func dialAddr(u *url.URL) string {
 		}
 	}
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// hostOf is the host of u, with its port "when not using the default port". RFC 6455, Section 4.1.
+func hostOf(u *url.URL) string {
+	port := map[string]string{"ws": "80", "wss": "443"}[u.Scheme]
+	if p := u.Port(); p == "" || p == port {
+		return strings.TrimSuffix(u.Host, ":"+p)
+	}
+	return u.Host
 }
 
 // requestURI is the path and query of u. RFC 6455, Section 3: "/" if it has none.

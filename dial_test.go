@@ -34,7 +34,7 @@ func wantRTT(t *testing.T, what string, c *weft.Conn, got float64, want int) {
 }
 
 func TestRoundTrips(t *testing.T) {
-	tls2 := carrier{name: "default", scheme: "wss"}
+	tls2 := carrier{name: "settings", scheme: "wss", rungs: []weft.Rung{weft.Settings, weft.Upgrade}}
 	t.Run("settings fresh 4, live 1", func(t *testing.T) {
 		over(t, tls2, http.HandlerFunc(echo), func(t *testing.T, e *env) {
 			c, n := e.countRTT(nil)
@@ -208,7 +208,7 @@ func TestDialErrors(t *testing.T) {
 			{url: "wss://a:b@example.com/", want: "user information"},
 			{url: e.url, want: "Sec-Websocket-Key", opts: &weft.DialOptions{HTTPHeader: http.Header{"Sec-Websocket-Key": {"x"}}}},
 			{url: e.url, want: "not allowed", opts: &weft.DialOptions{HTTPHeader: http.Header{"X-A": {"a\r\nb"}}}},
-			{url: e.url, want: "not available yet", opts: &weft.DialOptions{Policy: &weft.Policy{Rungs: []weft.Rung{"assume"}}}},
+			{url: e.url, want: "not available yet", opts: &weft.DialOptions{Policy: &weft.Policy{Rungs: []weft.Rung{"h3"}}}},
 			{url: "wss://example.com:444/", want: "refused"},
 			{url: "wss://nobody.example.com/", want: "nobody.example.com"},
 			{url: "wss://10.0.0.2:443/", want: "certificate"},
@@ -241,7 +241,7 @@ func TestDialCancelled(t *testing.T) {
 }
 
 func TestDialTrace(t *testing.T) {
-	over(t, carrier{scheme: "wss"}, http.HandlerFunc(echo), func(t *testing.T, e *env) {
+	over(t, carriers[2], http.HandlerFunc(echo), func(t *testing.T, e *env) {
 		var names []string
 		c := e.dial("/", &weft.DialOptions{Trace: func(ev weft.TraceEvent) {
 			names = append(names, fmt.Sprintf("%s@%v", ev.Name, ev.Time))

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/weftws/weft/internal/h2"
@@ -15,10 +16,22 @@ import (
 // A Rung is a way to open a WebSocket; see package negotiate.
 type Rung = negotiate.Rung
 
-// The rungs that a Dial can take today.
+// The rungs. What goes on the wire for each stands in docs/bootstraps.md.
 const (
 	Upgrade  = negotiate.Upgrade  // RFC 6455: GET with Upgrade on HTTP/1.1
 	Settings = negotiate.Settings // RFC 8441: Extended CONNECT on HTTP/2 after the server's SETTINGS
+	Assume   = negotiate.Assume   // Extended CONNECT in the first flight, accepted only if the SETTINGS then allow it
+	Token    = negotiate.Token    // experimental: ALPN wsoverh2
+	H21      = negotiate.H21      // experimental: ALPN h2.1
+	Frame    = negotiate.Frame    // experimental: an HTTP/2 frame type of our own
+	AltSvc   = negotiate.AltSvc   // the endpoint that an earlier response named (RFC 7838)
+)
+
+// When a spare connection is made beside one that assumes; see Policy.Spare.
+const (
+	Staggered = negotiate.Staggered
+	Eager     = negotiate.Eager
+	Never     = negotiate.Never
 )
 
 // A Policy says which rungs a Dial may take; the zero value is the default.
@@ -54,10 +67,20 @@ type Dialer struct {
 	// PriorKnowledge says that ws servers speak HTTP/2 without TLS (RFC 9113, Section 3.3).
 	PriorKnowledge bool
 
+	// Memory keeps what was found out about origins; nil: this Dialer's own, in the process, for the 1000 origins last dialed.
+	Memory Memory
+	// Partition keeps what is remembered for one user from another, where one Memory serves several.
+	Partition string
+
 	// Trace is told the steps of every Dial whose options have no Trace. It must not block.
 	Trace func(TraceEvent)
 
 	pool pool
+	alt  altCache
+
+	once        sync.Once // for what follows
+	store       Memory
+	tlsIdentity string
 }
 
 // DefaultDialer is what [Dial] uses.

@@ -69,7 +69,7 @@ func ExampleDialer_Dial() {
 		fmt.Printf("%s by %s, %d round trips, stream %d\n", msg, t.Rung, t.RoundTrips, t.StreamID)
 	}
 	// Output:
-	// hello 0 by settings, 4 round trips, stream 1
+	// hello 0 by assume, 3 round trips, stream 1
 	// hello 1 by settings, 1 round trips, stream 3
 }
 

@@ -33,10 +33,12 @@ type originPool struct {
 
 // A liveConn is an HTTP/2 connection whose SETTINGS have arrived.
 type liveConn struct {
-	cc   *h2net.ClientConn
-	id   uint64
-	alpn string
-	idle *time.Timer // closes it; nil while it carries streams
+	cc       *h2net.ClientConn
+	id       uint64
+	alpn     string
+	alt      *negotiate.Alternative // that it was made to; nil: to the origin
+	noFrames bool                   // a WS_OPEN was ignored
+	idle     *time.Timer            // closes it; nil while it carries streams
 }
 
 // facts returns what the pool knows of key, oldest connection first, so that few connections carry much.
@@ -51,7 +53,7 @@ func (p *pool) facts(key poolKey) (live []negotiate.LiveConn, probing int) {
 		s := l.cc.State()
 		live = append(live, negotiate.LiveConn{
 			ID: l.id, ALPN: l.alpn, SettingsReceived: s.SettingsReceived,
-			ConnectProtocol: s.ConnectProtocol, Slots: s.Slots, Draining: s.Draining,
+			ConnectProtocol: s.ConnectProtocol, Slots: s.Slots, Draining: s.Draining, NoFrames: l.noFrames, Alt: l.alt,
 		})
 	}
 	return live, o.probing
@@ -98,16 +100,29 @@ func (p *pool) dropIfEmpty(key poolKey, o *originPool) {
 	}
 }
 
-func (p *pool) add(key poolKey, cc *h2net.ClientConn, alpn string) {
+func (p *pool) add(key poolKey, cc *h2net.ClientConn, alpn string, alt *negotiate.Alternative) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := p.origin(key)
 	select {
 	case <-cc.Done():
 	default:
-		o.live = append(o.live, &liveConn{cc: cc, id: cc.State().ConnID, alpn: alpn})
+		o.live = append(o.live, &liveConn{cc: cc, id: cc.State().ConnID, alpn: alpn, alt: alt})
 	}
 	p.dropIfEmpty(key, o)
+}
+
+// noFrames notes that the server of cc ignores WS_OPEN.
+func (p *pool) noFrames(key poolKey, cc *h2net.ClientConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o := p.origins[key]; o != nil {
+		for _, l := range o.live {
+			if l.cc == cc {
+				l.noFrames = true
+			}
+		}
+	}
 }
 
 // remove forgets cc, which has ended or takes no new streams.

@@ -2,14 +2,12 @@ package weft
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"time"
 
-	"github.com/weftws/weft/internal/h1"
 	"github.com/weftws/weft/internal/h2/h2net"
 	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/internal/transport"
@@ -27,6 +25,7 @@ type race struct {
 	policy Policy
 	proxy  *url.URL
 	key    poolKey
+	memory originMemory
 	report func(TraceEvent)
 
 	ctx      context.Context
@@ -51,7 +50,9 @@ type attempt struct {
 	alpn   string
 	steps  []Step
 
-	nc      net.Conn // until a protocol owns it
+	nc      net.Conn    // until a protocol owns it
+	watch   *spareWatch // of nc, on a spare
+	alt     *negotiate.Alternative
 	cc      *h2net.ClientConn
 	pooled  bool // the pool owns cc
 	probing bool // counted in the pool
@@ -124,6 +125,8 @@ func (r *race) facts() negotiate.Facts {
 		Secure: r.key.secure, PriorKnowledge: r.d.PriorKnowledge && !r.key.secure, Proxied: r.proxy != nil,
 	}
 	f.Live, f.Probing = r.d.pool.facts(r.key)
+	f.Known = r.memory.known()
+	f.Alternatives = r.alternatives()
 	f.Deadline, _ = r.ctx.Deadline()
 	return f
 }
@@ -153,10 +156,20 @@ func (r *race) obey(orders []negotiate.Order) {
 			r.waitSettings(r.attempts[o.Attempt])
 		case negotiate.SendConnect:
 			r.sendConnect(r.attempts[o.Attempt])
+		case negotiate.SendFrame:
+			r.sendFrame(r.attempts[o.Attempt])
 		case negotiate.SendUpgrade:
 			r.sendUpgrade(r.attempts[o.Attempt])
 		case negotiate.Keep:
 			r.keep(r.attempts[o.Attempt])
+		case negotiate.Settle:
+			r.settle(r.attempts[o.Attempt], o.IfKilled)
+		case negotiate.Remember:
+			r.memory.remember(o)
+		case negotiate.Forget:
+			r.memory.forget(o)
+		case negotiate.DropAlternative:
+			r.dropAlternative(o.Alt)
 		case negotiate.Discard:
 			r.discard(r.attempts[o.Attempt], o.How)
 		case negotiate.SetTimer:
@@ -185,7 +198,11 @@ func (r *race) useLive(o negotiate.UseLive) {
 	a := r.attempt(o.Attempt)
 	a.addr, a.pooled = r.key.addr, true
 	a.cc = r.d.pool.find(r.key, o.Conn)
-	r.sendConnect(a)
+	if o.Frame {
+		r.sendFrame(a)
+	} else {
+		r.sendConnect(a)
+	}
 }
 
 // awaitProbe waits until another dial's probe of this origin is over.
@@ -212,116 +229,4 @@ func (r *race) endProbe(a *attempt) {
 		a.probing = false
 		r.d.pool.endProbe(r.key)
 	}
-}
-
-// waitSettings starts HTTP/2 on a's connection.
-func (r *race) waitSettings(a *attempt) {
-	r.startHTTP2(a)
-	a.cc.Start()
-	began := time.Now()
-	go func() {
-		select {
-		case <-a.cc.Settings():
-		case <-a.ctx.Done():
-			return
-		}
-		s := a.cc.State()
-		if !s.SettingsReceived {
-			r.tell(a, r.connLost(a, a.cc.Err()))
-			return
-		}
-		r.step(a, "settings", began, fmt.Sprintf("ENABLE_CONNECT_PROTOCOL=%t MAX_CONCURRENT_STREAMS leaves %d", s.ConnectProtocol, s.Slots))
-		r.tell(a, negotiate.SettingsReceived{Attempt: a.id, ConnectProtocol: s.ConnectProtocol, Slots: s.Slots})
-	}()
-}
-
-// keep leaves a's connection in the pool.
-func (r *race) keep(a *attempt) {
-	r.endProbe(a)
-	if a.cc.State().Streams == 0 {
-		r.d.pool.setIdle(r.key, a.cc, r.d.idleTimeout())
-	}
-}
-
-func (r *race) startHTTP2(a *attempt) {
-	nc := a.nc
-	a.nc = nil
-	d, key := r.d, r.key
-	a.cc = h2net.NewClientConn(nc, h2net.ClientOptions{
-		Config: d.h2Config(),
-		Idle: func(cc *h2net.ClientConn) {
-			d.pool.setIdle(key, cc, d.idleTimeout())
-		},
-		Closed: func(cc *h2net.ClientConn, _ error) { d.pool.remove(key, cc) },
-	})
-}
-
-// sendConnect opens a stream with an Extended CONNECT.
-func (r *race) sendConnect(a *attempt) {
-	began := time.Now()
-	var err error
-	if a.cc != nil {
-		h := r.header.Clone()
-		handshake.SetRequest(h, r.offer, "")
-		a.call, err = a.cc.OpenConnect(h2net.ConnectRequest{
-			Scheme: map[bool]string{true: "https", false: "http"}[r.key.secure], Authority: r.host, Path: requestURI(r.url), Header: h,
-		})
-	}
-	if a.cc == nil || err != nil {
-		go r.tell(a, negotiate.NoSlot{Attempt: a.id})
-		return
-	}
-	call := a.call
-	go func() {
-		res, err := call.Response(a.ctx)
-		if err != nil {
-			if a.ctx.Err() == nil {
-				r.step(a, "response", began, err.Error())
-				r.tell(a, r.callFailed(a, err))
-			}
-			return
-		}
-		r.step(a, "response", began, res.Status)
-		o := responded{a: a, response: res}
-		if res.StatusCode/100 == 2 && !call.Ended() {
-			o.stream = call.Stream()
-		}
-		o.Response = negotiate.Response{Attempt: a.id, Status: res.StatusCode, Ended: call.Ended()}
-		o.check(r.offer, "")
-		r.tell(a, o) // a call that is not told is cancelled by release
-	}()
-}
-
-// sendUpgrade sends the GET with Upgrade.
-func (r *race) sendUpgrade(a *attempt) {
-	r.endProbe(a)
-	began := time.Now()
-	var random [16]byte
-	rand.Read(random[:])
-	a.key = handshake.NewKey(random)
-	nc := a.nc
-	a.nc = nil
-	h := r.header.Clone()
-	handshake.SetRequest(h, r.offer, a.key)
-	go func() {
-		res, stream, err := h1.Upgrade(a.ctx, nc, h1.UpgradeRequest{Host: r.host, Path: requestURI(r.url), Header: h}, h1.Options{Secure: r.key.secure})
-		if err != nil {
-			nc.Close()
-			if a.ctx.Err() == nil {
-				r.step(a, "response", began, err.Error())
-				r.tell(a, r.connLost(a, err))
-			}
-			return
-		}
-		r.step(a, "response", began, res.Status)
-		o := responded{a: a, response: res, stream: stream}
-		o.Response = negotiate.Response{Attempt: a.id, Status: res.StatusCode}
-		o.check(r.offer, a.key)
-		if !r.tell(a, o) {
-			res.Body.Close()
-			if stream != nil {
-				stream.Abort()
-			}
-		}
-	}()
 }

@@ -10,9 +10,15 @@ import (
 // connect makes a connection.
 func (r *race) connect(o negotiate.Connect) {
 	a := r.attempt(o.Attempt)
-	a.addr, a.probing = r.key.addr, o.Probe
+	a.addr, a.probing, a.alt = r.key.addr, o.Probe, o.Alt
 	d := &netdial.Dialer{NetDial: r.d.NetDial, TLSConfig: r.d.TLSConfig}
 	target := netdial.Target{Addr: r.key.addr, TLS: o.TLS, ALPN: o.ALPN, Proxy: r.proxy}
+	if o.Alt != nil {
+		// "the client MUST have reasonable assurances that it is under the control of and valid for the whole origin": its
+		// certificate is the origin's. RFC 7838, Section 2.1.
+		target.ServerName, target.Addr = r.url.Hostname(), o.Alt.Addr()
+		a.addr = target.Addr
+	}
 	go func() {
 		c, err := d.Dial(a.ctx, target, func(s netdial.Step) { r.dialStep(a, s) })
 		if err != nil {
@@ -23,7 +29,7 @@ func (r *race) connect(o negotiate.Connect) {
 			r.tell(a, f)
 			return
 		}
-		done := connected{Connected: negotiate.Connected{Attempt: a.id, ALPN: c.ALPN, RoundTrips: c.RoundTrips}, a: a, nc: c.Conn, addr: r.key.addr}
+		done := connected{Connected: negotiate.Connected{Attempt: a.id, ALPN: c.ALPN, RoundTrips: c.RoundTrips}, a: a, nc: c.Conn, addr: target.Addr, spare: o.Spare}
 		if !o.TLS {
 			done.ALPN = o.ALPN[0]
 		}
@@ -45,4 +51,7 @@ func (r *race) dialStep(a *attempt, s netdial.Step) {
 	r.tell(a, stepDone{a: a, step: Step{
 		Name: string(s.Name), Start: s.Start.Sub(r.start), Duration: s.End.Sub(s.Start), Detail: detail,
 	}})
+	if s.Name == negotiate.StepTCP && s.Err == nil {
+		r.tell(a, negotiate.Reached{Attempt: a.id, RTT: s.End.Sub(s.Start)})
+	}
 }

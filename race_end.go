@@ -23,6 +23,7 @@ func (r *race) discard(a *attempt, how negotiate.How) {
 	case negotiate.CloseConn:
 		r.d.pool.remove(r.key, a.cc)
 		a.cc.Close()
+		a.pooled = true // there is nothing left to close
 	}
 }
 
@@ -32,7 +33,18 @@ const drainLinger = 24 * time.Hour
 // succeed makes the Conn.
 func (r *race) succeed(o negotiate.Succeed) {
 	a := r.attempts[o.Attempt]
+	if a.cc != nil && !a.pooled {
+		a.pooled = true // its SETTINGS are on their way
+		r.d.pool.add(r.key, a.cc, a.alpn, a.alt)
+	}
 	r.conn = newConn(a.stream, r.connOptions(a.agreed.Deflate), a.agreed.Subprotocol)
+	if confirm, mem := o.Confirm, r.memory; len(confirm) > 0 {
+		r.conn.confirm = func() {
+			for _, c := range confirm {
+				mem.remember(c)
+			}
+		}
+	}
 	r.response = a.response
 	a.stream, a.response, a.call = nil, nil, nil // the caller's now
 	r.conn.trace = &Trace{

@@ -18,9 +18,10 @@ import (
 // connected and responded are outcomes together with what the machine has no use for.
 type connected struct {
 	negotiate.Connected
-	a    *attempt
-	nc   net.Conn
-	addr string
+	a     *attempt
+	nc    net.Conn
+	addr  string
+	spare bool
 }
 
 type responded struct {
@@ -52,10 +53,14 @@ func (r *race) note(o negotiate.Outcome) negotiate.Outcome {
 			return nil
 		}
 		o.a.nc, o.a.addr, o.a.alpn = o.nc, o.addr, o.ALPN
+		if o.spare {
+			r.watchSpare(o.a)
+		}
 		return o.Connected
 	case responded:
 		a := o.a
 		a.response, a.stream, a.agreed, a.invalid = o.response, o.stream, o.agreed, o.invalid
+		r.recvAltSvcHeader(o.response)
 		if a.ctx.Err() != nil {
 			a.release()
 			return nil
@@ -66,9 +71,13 @@ func (r *race) note(o negotiate.Outcome) negotiate.Outcome {
 		if a.ctx.Err() != nil {
 			return nil
 		}
-		a.pooled = true
-		r.d.pool.add(r.key, a.cc, a.alpn)
 		r.endProbe(a)
+		if o.ConnectProtocol || a.call == nil {
+			a.pooled = true
+			r.d.pool.add(r.key, a.cc, a.alpn, a.alt)
+		} // else an assumption was wrong: see settle
+	case negotiate.FrameUnsupported:
+		r.d.pool.noFrames(r.key, r.attempts[o.Attempt].cc)
 	case negotiate.ConnectFailed:
 		r.endProbe(r.attempts[o.Attempt])
 	case negotiate.ConnLost:
@@ -83,6 +92,9 @@ func (r *race) note(o negotiate.Outcome) negotiate.Outcome {
 // callFailed turns an error of an Extended CONNECT into an outcome.
 func (r *race) callFailed(a *attempt, err error) negotiate.Outcome {
 	if se, ok := errors.AsType[*h2net.StreamError](err); ok {
+		if se.Unsupported {
+			return negotiate.FrameUnsupported{Attempt: a.id}
+		}
 		return negotiate.StreamReset{
 			Attempt: a.id, Code: uint64(se.Code), Local: se.Initiator == h2.Local,
 			Unprocessed: se.Unprocessed || se.Code == wire.RefusedStream, Err: err,
@@ -91,10 +103,17 @@ func (r *race) callFailed(a *attempt, err error) negotiate.Outcome {
 	return r.connLost(a, err)
 }
 
-// connLost turns the end of a connection into an outcome.
+// connLost turns the end of a's connection into an outcome.
 func (r *race) connLost(a *attempt, err error) negotiate.ConnLost {
+	o := lossOf(err, r.key.secure)
+	o.Attempt = a.id
+	return o
+}
+
+// lossOf says how a connection ended.
+func lossOf(err error, secure bool) negotiate.ConnLost {
 	// crypto/tls says io.EOF for a close_notify only; an end outside TLS is io.ErrUnexpectedEOF or an error of the network.
-	o := negotiate.ConnLost{Attempt: a.id, CloseNotify: r.key.secure && errors.Is(err, io.EOF), Err: err}
+	o := negotiate.ConnLost{CloseNotify: secure && errors.Is(err, io.EOF), Err: err}
 	if ce, ok := errors.AsType[*h2net.ConnError](err); ok {
 		o.GoAway, o.Code, o.Local = ce.GoAway, uint64(ce.Code), ce.Initiator == h2.Local
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/weftws/weft"
@@ -47,6 +48,9 @@ func dialWith(d *weft.Dialer, want carriage) func(*testing.T, string, offer) soc
 		if first && len(tr.Attempts) != want.attempts {
 			t.Errorf("%d attempts, want %d: %+v", len(tr.Attempts), want.attempts, tr.Attempts)
 		}
+		if first && want.attempts == 2 {
+			wantSettingsThenUpgrade(t, tr.Attempts)
+		}
 		first = false
 		if tr.Version != want.version || tr.Rung != want.rung {
 			t.Errorf("came by %s, rung %s; want %s, rung %s; attempts: %+v", tr.Version, tr.Rung, want.version, want.rung, tr.Attempts)
@@ -58,6 +62,21 @@ func dialWith(d *weft.Dialer, want carriage) func(*testing.T, string, offer) soc
 			conn = tr.ConnID
 		}
 		return s
+	}
+}
+
+// wantSettingsThenUpgrade: the trace says that HTTP/2 came about, why it was not enough, and what followed.
+func wantSettingsThenUpgrade(t *testing.T, got []weft.Attempt) {
+	t.Helper()
+	if len(got) != 2 {
+		return // said already
+	}
+	a, b := got[0], got[1]
+	if a.Rung != weft.Settings || a.ALPN != "h2" || a.Verdict != "version" || !strings.Contains(a.Reason, "ENABLE_CONNECT_PROTOCOL") {
+		t.Errorf("first attempt: %+v; want rung settings, ALPN h2, verdict version for want of ENABLE_CONNECT_PROTOCOL", a)
+	}
+	if b.Rung != weft.Upgrade || b.ALPN != "http/1.1" || b.Verdict != "open" {
+		t.Errorf("second attempt: %+v; want rung upgrade, ALPN http/1.1, verdict open", b)
 	}
 }
 

@@ -243,10 +243,24 @@ func (m *Machine) watch(now time.Time, a *attempt) {
 }
 
 func (m *Machine) setTimer(now time.Time) {
-	if left := m.facts.Deadline.Sub(now); !m.facts.Deadline.IsZero() && left > 0 {
-		m.timer = now.Add(left / 2)
+	left := m.facts.Deadline.Sub(now)
+	// Where little time is left, what is under way is the best chance: it needs a round trip, and a server some time.
+	wait := max(left/2, patience*m.rtt())
+	if !m.facts.Deadline.IsZero() && left > 0 && wait < left {
+		m.timer = now.Add(wait)
 		m.order(SetTimer{At: m.timer})
 	}
+}
+
+// patience is how many round trips a server has to answer at least.
+const patience = 4
+
+// rtt is the network's round-trip time as this dial has seen it; 0: not known.
+func (m *Machine) rtt() (d time.Duration) {
+	for _, a := range m.attempts {
+		d = max(d, a.rtt)
+	}
+	return d
 }
 
 func (a *attempt) end(verdict, reason string) {

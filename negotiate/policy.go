@@ -56,6 +56,9 @@ func (p Policy) Validate() error {
 }
 
 // allows reports whether the caller allows r: it is named, and neither Strict nor Once rules it out.
+// Allows reports whether p names r, or, without Rungs, whether r is one of the default ones.
+func (p Policy) Allows(r Rung) bool { return p.allows(r) }
+
 func (p Policy) allows(r Rung) bool {
 	switch {
 	case p.Strict && r != Upgrade && r != Settings && r != AltSvc:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -100,11 +101,9 @@ func (c *cat) run(ctx context.Context) error {
 	}
 	defer dialer.Close()
 
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer cancelOnSignal(cancel)()
 	if c.timeout > 0 {
 		timer := time.AfterFunc(c.timeout, func() { cancel(fmt.Errorf("not done after %v (--timeout)", c.timeout)) })
 		defer timer.Stop()
@@ -117,7 +116,9 @@ func (c *cat) run(ctx context.Context) error {
 	conn, _, err := dialer.Dial(ctx, c.url, opt)
 	if err != nil {
 		if ctx.Err() != nil {
-			err = c.cut(ctx)
+			err = fmt.Errorf("%s: %w", c.url, context.Cause(ctx))
+		} else if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+			err = fmt.Errorf("%w (--insecure accepts any certificate)", err)
 		}
 		out.failure(err)
 		return err
@@ -133,12 +134,21 @@ func (c *cat) run(ctx context.Context) error {
 	return err
 }
 
-// cut says why ctx ended the run.
-func (c *cat) cut(ctx context.Context) error {
-	if cause := context.Cause(ctx); cause != context.Canceled {
-		return fmt.Errorf("%s: %w", c.url, cause)
-	}
-	return errInterrupted
+// cancelOnSignal calls cancel on the first Ctrl-C; a second one ends the process. The returned function stops that.
+func cancelOnSignal(cancel context.CancelCauseFunc) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			signal.Stop(signals)
+			cancel(errInterrupted)
+		case <-done:
+			signal.Stop(signals)
+		}
+	}()
+	return func() { close(done) }
 }
 
 // options turns the flags into what Dial takes.

@@ -177,7 +177,7 @@ func (s *catSession) close(ctx context.Context, messages <-chan message, keep bo
 			s.code = weft.StatusNormalClosure
 			return s.shortfall()
 		case <-ctx.Done():
-			return s.cutBy(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -193,15 +193,7 @@ func (s *catSession) abandon(ctx context.Context) error {
 	case <-closed:
 	case <-time.After(farewell):
 	}
-	return s.cutBy(ctx)
-}
-
-// cutBy returns why ctx ended, without the URL.
-func (s *catSession) cutBy(ctx context.Context) error {
-	if cause := context.Cause(ctx); cause != context.Canceled {
-		return cause
-	}
-	return errInterrupted
+	return context.Cause(ctx)
 }
 
 // ended turns the end of the WebSocket into the command's.
@@ -211,6 +203,7 @@ func (s *catSession) ended(err error) error {
 		return err
 	}
 	s.code, s.reason = ce.Code, ce.Reason
+	s.conn.Close(weft.StatusNormalClosure, "") // waits until our answer is out: the process is about to end
 	if s.code != weft.StatusNormalClosure && s.code != weft.StatusNoStatusRcvd {
 		return err
 	}

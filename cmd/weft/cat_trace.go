@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/weftws/weft"
@@ -31,6 +32,9 @@ func (t *tracer) event(e weft.TraceEvent) {
 			Detail  string  `json:"detail"`
 		}{"trace", millis(e.Time), e.Attempt, e.Name, e.Detail})
 		return
+	}
+	if e.Name == "order" && strings.HasPrefix(e.Detail, "set-timer") {
+		return // nothing happens
 	}
 	attempt := "  " // of the dial as a whole
 	if e.Attempt > 0 {

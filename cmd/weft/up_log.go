@@ -114,7 +114,7 @@ func describeEnd(err error) string {
 		return fmt.Sprintf("code=%d error=%q", int(pe.Code), pe.Detail)
 	}
 	if errors.Is(err, net.ErrClosed) {
-		return "closed by the server"
+		return `code=1006 error="closed by the server"`
 	}
 	return fmt.Sprintf("code=1006 error=%q", strings.TrimPrefix(fmt.Sprint(err), "weft: "))
 }

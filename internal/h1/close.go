@@ -30,9 +30,17 @@ func (s *Stream) Abort() {
 }
 
 // shut ends our side when all that is queued is written, and the connection when the peer has ended its side.
+//
+// "When a server is instructed to _Close the WebSocket Connection_ it SHOULD initiate a TCP Close immediately, and when a
+// client is instructed to do the same, it SHOULD wait for a TCP Close from the server." RFC 6455, Section 7.1.1.
 func (s *Stream) shut(linger time.Duration) {
 	end := time.Now().Add(linger)
-	late := time.AfterFunc(max(linger, minFlush), s.hangUp)
+	waits := s.client && linger > 0
+	overdue := max(linger, minFlush)
+	if waits {
+		overdue += minFlush // for close_notify when the server has not ended its side
+	}
+	late := time.AfterFunc(overdue, s.hangUp)
 	defer late.Stop()
 	defer s.hangUp()
 
@@ -40,7 +48,7 @@ func (s *Stream) shut(linger time.Duration) {
 	s.out.Lock()
 	ok := s.failed == nil && !s.gone
 	s.out.Unlock()
-	if !ok || s.endWrites() != nil || linger <= 0 {
+	if !ok || !waits && s.endWrites() != nil || linger <= 0 {
 		return
 	}
 
@@ -55,6 +63,9 @@ func (s *Stream) shut(linger time.Duration) {
 	}
 	s.out.Unlock()
 	s.discard()
+	if waits {
+		s.endWrites()
+	}
 }
 
 // endWrites sends close_notify (RFC 8446, Section 6.1) or FIN.
@@ -70,6 +81,9 @@ func (s *Stream) hangUp() {
 	s.out.Lock()
 	first := !s.gone
 	s.gone = true
+	if first && s.done != nil {
+		close(s.done)
+	}
 	s.changed.Broadcast()
 	if s.writeTimer != nil {
 		s.writeTimer.Stop()
@@ -84,6 +98,19 @@ func (s *Stream) hangUp() {
 		return
 	}
 	s.nc.Close()
+}
+
+// Done implements [transport.Stream].
+func (s *Stream) Done() <-chan struct{} {
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.gone {
+			close(s.done)
+		}
+	}
+	return s.done
 }
 
 // discard reads and forgets until the peer ends its side or the deadline passes.

@@ -64,6 +64,42 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// "When a client is instructed to do the same, it SHOULD wait for a TCP Close from the server." RFC 6455, Section 7.1.1.
+func TestCloseOfAClient(t *testing.T) {
+	for _, serverEnds := range []bool{true, false} {
+		overBoth(t, func(t *testing.T, n *simnet.Network, ours, peer net.Conn) {
+			go answer(t, peer, switching)
+			_, s, err := Upgrade(t.Context(), ours, request, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer peer.Close()
+			wantSend(t, s.(*Stream), "bye", "")
+			s.Close(5 * time.Second)
+			wantRead(t, peer, "bye")
+			start := time.Now()
+			if serverEnds {
+				peer.SetReadDeadline(start.Add(time.Second))
+				if n, err := peer.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the server reads %d bytes, %v, before it has ended its side", n, err)
+				}
+				peer.SetReadDeadline(time.Time{})
+				peer.(interface{ CloseWrite() error }).CloseWrite()
+			}
+			if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("the server reads %v", err)
+			}
+			want := 5 * time.Second
+			if serverEnds {
+				want = time.Second + rtt
+			}
+			if d := time.Since(start); d != want {
+				t.Errorf("the client's end came after %v, want %v", d, want)
+			}
+		})
+	}
+}
+
 // A peer that does not end its side is left when linger has passed.
 func TestCloseLinger(t *testing.T) {
 	overBoth(t, func(t *testing.T, n *simnet.Network, ours, peer net.Conn) {

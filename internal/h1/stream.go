@@ -13,21 +13,24 @@ import (
 // A Stream is a connection after its HTTP/1.1 handshake.
 //
 //	open --Close--> closed: flush, end our side, discard until the peer ends its side or linger passes --> gone
+//	                (a client: flush, discard until the server ends its side or linger passes, end ours)
 //	open or closed --Abort, or a Write that failed--> gone
 type Stream struct {
-	nc   net.Conn
-	info transport.Info
+	nc     net.Conn
+	info   transport.Info
+	client bool // we asked for the Upgrade
 
 	// out's mutex guards everything down to the reader's part.
 	out   transport.Flusher
 	queue []byte // waits for out; its buffer and out's change places with every Write
 
-	closed    bool  // by Close or Abort: Send and Receive say net.ErrClosed
-	gone      bool  // the connection is closed
-	failed    error // a Write's error
-	sending   bool  // a Send in pieces is under way; no other may come between
-	receiving bool  // somebody is in the connection's Read or in recv
-	handled   bool  // Handle was called
+	closed    bool          // by Close or Abort: Send and Receive say net.ErrClosed
+	gone      bool          // the connection is closed
+	done      chan struct{} // made on demand, closed when gone
+	failed    error         // a Write's error
+	sending   bool          // a Send in pieces is under way; no other may come between
+	receiving bool          // somebody is in the connection's Read or in recv
+	handled   bool          // Handle was called
 
 	changed sync.Cond // anything above has changed for somebody who waits
 	waiting int       // Sends that wait for changed

@@ -58,7 +58,9 @@ func Upgrade(ctx context.Context, nc net.Conn, req UpgradeRequest, opt Options) 
 	}
 	res.Body = http.NoBody
 	early, _ := br.Peek(br.Buffered())
-	return res, NewStream(nc, bytes.Clone(early), opt), nil
+	s := NewStream(nc, bytes.Clone(early), opt)
+	s.client = true
+	return res, s, nil
 }
 
 func appendRequest(req UpgradeRequest) ([]byte, error) {

@@ -32,7 +32,7 @@ var (
 	headersOnClosed        = onConn("headers-on-closed-stream", wire.StreamClosed, "RFC 9113, Section 5.1")
 	streamIDInvalid        = onConn("stream-id-invalid", wire.ProtocolError, "RFC 9113, Section 5.1.1")
 	streamLimit            = onStream("stream-limit", wire.RefusedStream, "RFC 9113, Section 5.1.2")
-	selfDependency         = onStream("self-dependency", wire.ProtocolError, "RFC 9113, Section 5.3.1")
+	selfDependency         = onStream("self-dependency", wire.ProtocolError, "RFC 7540, Section 5.3.1")
 	streamZero             = onConn("stream-zero", wire.ProtocolError, "RFC 9113, Section 6")
 	streamNotZero          = onConn("stream-not-zero", wire.ProtocolError, "RFC 9113, Section 6")
 	paddingTooLong         = onConn("padding-too-long", wire.ProtocolError, "RFC 9113, Section 6.1")

@@ -25,6 +25,10 @@ type Target struct {
 	TLS   bool     // with the origin
 	ALPN  []string // offered to the origin, in order of preference
 	Proxy *url.URL // http, https, socks5 or socks5h; nil: none
+
+	// ServerName is whom Addr must prove to be, where that is not Addr's host: an alternative service's origin (RFC 7838,
+	// Section 2.1). TLSConfig.ServerName goes before it.
+	ServerName string
 }
 
 // A Conn is what Dial made.

@@ -19,7 +19,12 @@ func (a *attempt) handshake(ctx context.Context, nc net.Conn, addr string, alpn 
 		cfg = new(tls.Config)
 	}
 	cfg.NextProtos = alpn
-	if cfg.ServerName == "" || addr != a.target.Addr {
+	switch {
+	case addr != a.target.Addr: // a proxy
+		cfg.ServerName = hostOf(addr)
+	case cfg.ServerName == "" && a.target.ServerName != "":
+		cfg.ServerName = a.target.ServerName
+	case cfg.ServerName == "":
 		cfg.ServerName = hostOf(addr)
 	}
 	start := time.Now()

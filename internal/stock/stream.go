@@ -208,6 +208,9 @@ func (s *Stream) Close(linger time.Duration) {
 // Abort implements transport.Stream.
 func (s *Stream) Abort() { s.Close(0) }
 
+// Done implements transport.Stream.
+func (s *Stream) Done() <-chan struct{} { return s.over }
+
 // Info implements transport.Stream. net/http names neither the connection nor the stream.
 func (s *Stream) Info() transport.Info { return s.info }
 

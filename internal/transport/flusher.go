@@ -164,7 +164,7 @@ func (f *Flusher) run(yield bool) {
 		}
 		_, err = f.Conn.Write(out)
 		if len(out) > cap(buf)/4*3 && cap(buf) < maxFlushSize {
-			n := 4 * cap(buf)
+			n := min(4*cap(buf), maxFlushSize)
 			PutBuffer(buf)
 			buf = GetBuffer(n)
 		}

@@ -40,11 +40,19 @@ type Stream interface {
 	// Close ends our side when all that is queued has been written (END_STREAM; close_notify and FIN), discards what
 	// still arrives, and frees everything when the peer has ended its side too or linger has passed (then
 	// RST_STREAM(CANCEL), or the connection is closed). It does not block. A Receive that is blocked returns
-	// net.ErrClosed; a recv set by Handle gets (nil, net.ErrClosed).
+	// net.ErrClosed; a recv set by Handle gets (nil, net.ErrClosed). The client of an HTTP/1.1 connection waits for
+	// the server to end its side first, as long as linger allows.
+	//
+	// Choice: RFC 6455, Section 7.1.1 wants that so that TIME_WAIT stays with the server. A stream of HTTP/2 has none, and
+	// ends on either side as soon as it can.
 	Close(linger time.Duration)
 
 	// Abort ends the stream at once: RST_STREAM(CANCEL), or the connection is closed. What is queued is lost.
 	Abort()
+
+	// Done is closed when the stream is gone: after Close what was queued has been written and the peer has ended its side
+	// too, or linger has passed; after Abort, or when the connection is lost, at once.
+	Done() <-chan struct{}
 
 	// Info says where the stream rides.
 	Info() Info

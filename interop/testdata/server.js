@@ -56,7 +56,8 @@ function echo(stream, version, path) {
 server.on('connect', () => {}); // without it the compatibility layer ends the stream
 server.on('stream', (stream, headers) => {
   if (headers[':method'] !== 'CONNECT' || headers[':protocol'] !== 'websocket') {
-    console.log(`other ${headers[':method']} ${headers[':path']}`);
+    console.log(`other ${headers[':method']} ${headers[':protocol']}`);
+    stream.respond({ ':status': 501 }, { endStream: true });
     return;
   }
   const answer = { ':status': 200 };

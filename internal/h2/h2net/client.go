@@ -58,7 +58,7 @@ func NewClientConn(nc net.Conn, opt ClientOptions) *ClientConn {
 	cfg.Side = h2.Client
 	cc := &ClientConn{opt: opt, settings: make(chan struct{})}
 	cc.conn = newConn(nc, cfg, opt.WriteTimeout, cc)
-	if t, ok := nc.(*tls.Conn); ok {
+	if t, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		cs := t.ConnectionState()
 		cc.tls = &cs
 		if why := inadequateSecurity(&cs); why != "" {
@@ -229,8 +229,10 @@ func (cc *ClientConn) Close() error {
 		cc.started = true
 		c.lost(locallyClosed())
 		c.f.Unlock()
-		c.finish(false)
-		return nil
+		c.role.hooks()
+		err := c.nc.Close()
+		close(c.done)
+		return err
 	}
 	if c.failure == nil {
 		c.failure = locallyClosed()

@@ -218,6 +218,15 @@ func TestEnds(t *testing.T) {
 			},
 			streamError(wire.RefusedStream, h2.Peer, true),
 		},
+		"GOAWAY with an error below the stream": {
+			func(nc net.Conn, fr *http2.Framer) {
+				fr.WriteSettings()
+				readUntil(fr, http2.FrameHeaders)
+				fr.WriteGoAway(0, http2.ErrCodeProtocol, nil)
+				io.Copy(io.Discard, nc)
+			},
+			connError(true, wire.ProtocolError, h2.Peer, nil),
+		},
 		"REFUSED_STREAM": {
 			func(nc net.Conn, fr *http2.Framer) {
 				fr.WriteSettings()
@@ -376,7 +385,7 @@ func TestAgainstXNetServer(t *testing.T) {
 
 func againstXNetServer(t *testing.T, enabled bool) {
 	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
-		client, server := net.Pipe()
+		ln := n.Listen(serverAddr)
 		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method != "CONNECT" || r.Header.Get(":protocol") != "websocket" {
 				t.Errorf("%s %v", r.Method, r.Header)
@@ -397,14 +406,15 @@ func againstXNetServer(t *testing.T, enabled bool) {
 				http.NewResponseController(w).Flush()
 			}
 		})
-		go new(http2.Server).ServeConn(server, &http2.ServeConnOpts{Handler: h})
-		fx := &fixture{t: t, net: n, ctx: t.Context()}
-		cc := NewClientConn(client, ClientOptions{})
-		defer func() {
-			cc.Close()
-			server.Close()
-			time.Sleep(time.Minute)
+		go func() {
+			nc, err := ln.Accept()
+			if err == nil {
+				new(http2.Server).ServeConn(nc, &http2.ServeConnOpts{Handler: h})
+				nc.Close()
+			}
 		}()
+		fx := &fixture{t: t, net: n, ctx: t.Context()}
+		cc := fx.connect(ClientOptions{})
 		if !enabled {
 			var se *StreamError
 			if _, err := call(t, cc).Response(fx.ctx); !errors.As(err, &se) || se.Code != wire.ProtocolError || cc.State().ConnectProtocol {

@@ -263,12 +263,13 @@ func (c *conn) lost(err *ConnError) {
 	c.role.ended()
 }
 
-// finish is the last thing the reading goroutine does. Called without the lock.
+// finish is the last thing the reading goroutine does, in a batch but without the lock.
 func (c *conn) finish(linger bool) {
 	c.role.hooks()
+	overdue := time.AfterFunc(closeLinger, c.kill)
+	c.f.End()
 	if linger {
 		// The GOAWAY must not be lost to the reset that closing with unread input causes.
-		overdue := time.AfterFunc(closeLinger, c.kill)
 		c.f.Finish()
 		overdue.Stop()
 		c.closeWrite()
@@ -279,6 +280,7 @@ func (c *conn) finish(linger bool) {
 			}
 		}
 	}
+	overdue.Stop()
 	c.nc.Close()
 	close(c.done)
 }

@@ -90,7 +90,7 @@ func (c *conn) handle(ev *h2.Event) (*stream, []byte) {
 			c.role.violated(ev.Violation, ev.Detail)
 		}
 		if st != nil {
-			return st.recvReset(streamReset(ev)), nil
+			return st.recvReset(c.resetReason(ev)), nil
 		}
 		c.eng.Release(ev.Stream)
 	case h2.EventWritable:
@@ -126,6 +126,15 @@ func (c *conn) handle(ev *h2.Event) (*stream, []byte) {
 		}
 	}
 	return nil, nil
+}
+
+// resetReason is what ends a stream. A GOAWAY with an error that did not count the stream is the end of the connection
+// rather than a refusal of one stream: whoever tries again has to know.
+func (c *conn) resetReason(ev *h2.Event) error {
+	if ev.Unprocessed && c.goAway != nil && c.goAway.Code != noError {
+		return c.goAway
+	}
+	return streamReset(ev)
 }
 
 func (c *conn) recvGoAway(ev *h2.Event) {

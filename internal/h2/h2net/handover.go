@@ -13,10 +13,11 @@ import (
 //   - when the callback returns, its goroutine gives it what was queued, in order, and ends.
 //
 // The timer is armed by the first callback and then ticks as long as there are callbacks, so that a busy connection
-// does not set a timer for each.
+// does not set a timer for each. A quiet one has one tick more, which gives the engine's storage back.
 type watch struct {
 	timer *time.Timer
 	armed bool
+	quiet bool // not armed, but for the last tick
 
 	stuckable bool    // the reading goroutine is in a callback or in a write
 	callee    *stream // the callback's
@@ -32,7 +33,7 @@ func (c *conn) watchBegin(st *stream) {
 	w.stuckable, w.callee = true, st
 	w.seq++
 	if !w.armed {
-		w.armed, w.seen, w.seenStuck = true, w.seq, false
+		w.armed, w.quiet, w.seen, w.seenStuck = true, false, w.seq, false
 		if w.timer == nil {
 			w.timer = time.AfterFunc(watchTick, c.tick)
 		} else {
@@ -48,7 +49,7 @@ func (c *conn) tick() {
 	w := &c.reading.watch
 	same := w.seq == w.seen
 	if same && !w.stuckable {
-		w.armed = false // idle
+		c.rest()
 		c.f.Unlock()
 		return
 	}
@@ -68,6 +69,19 @@ func (c *conn) tick() {
 	c.f.Unlock()
 }
 
+// rest is called by a tick that has found nothing going on.
+func (c *conn) rest() {
+	w := &c.reading.watch
+	if w.armed {
+		w.armed, w.quiet = false, true
+		w.timer.Reset(restAfter)
+	} else if w.quiet && !c.reading.dispatching {
+		w.quiet = false
+		c.eng.Trim()
+		c.fields = nil
+	}
+}
+
 // takeOver makes the caller's goroutine, or one that it starts, the reading one: what it returns is for run. Called
 // with the lock held, and keeps it.
 func (c *conn) takeOver() (gen uint32) {
@@ -85,7 +99,7 @@ func (c *conn) takeOver() (gen uint32) {
 	return r.gen
 }
 
-// release lets another goroutine read at once where a callback of the reading one is about to wait on its own stream.
+// releaseReading lets another goroutine read at once where a callback of the reading one is about to wait on its own stream.
 // Called with the lock held, and keeps it.
 func (c *conn) releaseReading(st *stream) {
 	if w := &c.reading.watch; w.stuckable && w.callee == st {
@@ -97,5 +111,9 @@ func (c *conn) releaseReading(st *stream) {
 	}
 }
 
-// watchTick: a callback that is still running after two ticks is stuck, 5 to 10 ms.
-const watchTick = 5 * time.Millisecond
+const (
+	// watchTick: a callback that is still running after two ticks is stuck, 5 to 10 ms.
+	watchTick = 5 * time.Millisecond
+	// restAfter is how long a connection has to be quiet before it shrinks.
+	restAfter = time.Second
+)

@@ -370,13 +370,9 @@ func TestContext(t *testing.T) {
 			}
 		}
 	})
-	inFakeTime(t, &Server{}, nil, func(fx *fixture) {
+	inFakeTime(t, &Server{}, handler, func(fx *fixture) {
+		fx.opt.BaseContext = context.WithValue(context.Background(), key{}, "base")
 		c := fx.xnetClient()
-		c.Transport.(*http2.Transport).DialTLSContext = func(context.Context, string, string, *tls.Config) (net.Conn, error) {
-			client, server := net.Pipe()
-			go fx.srv.ServeConn(server, ConnOptions{Handler: handler, BaseContext: context.WithValue(context.Background(), key{}, "base")})
-			return client, nil
-		}
 		fx.do(c, request("GET", "/", nil))
 		synctest.Wait()
 		if after.Err() == nil {
@@ -387,14 +383,14 @@ func TestContext(t *testing.T) {
 		if _, err := c.Do(request("GET", "/wait", nil).WithContext(ctx)); err == nil {
 			t.Error("no error")
 		}
-		synctest.Wait()
+		time.Sleep(rtt)
 		if ended.Load() != 1 {
 			t.Error("the handler does not know that the client has gone")
 		}
 		go c.Do(request("GET", "/wait", nil))
 		time.Sleep(time.Second)
 		fx.srv.Close()
-		synctest.Wait()
+		time.Sleep(rtt)
 		if ended.Load() != 2 {
 			t.Error("the handler does not know that the connection has gone")
 		}

@@ -34,13 +34,14 @@ type fixture struct {
 	net *simnet.Network
 	srv *Server
 	ctx context.Context
+	opt ConnOptions // of connections that are accepted from now on
 }
 
 // inFakeTime runs f with a server that serves handler.
 func inFakeTime(t *testing.T, srv *Server, handler http.Handler, f func(*fixture)) {
 	t.Helper()
 	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
-		fx := &fixture{t: t, net: n, srv: srv, ctx: t.Context()}
+		fx := &fixture{t: t, net: n, srv: srv, ctx: t.Context(), opt: ConnOptions{Handler: handler}}
 		srv.Config.ConnectProtocol = true
 		ln := n.Listen(serverAddr)
 		go func() {
@@ -49,7 +50,7 @@ func inFakeTime(t *testing.T, srv *Server, handler http.Handler, f func(*fixture
 				if err != nil {
 					return
 				}
-				go srv.ServeConn(nc, ConnOptions{Handler: handler})
+				go srv.ServeConn(nc, fx.opt)
 			}
 		}()
 		f(fx)

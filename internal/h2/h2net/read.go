@@ -43,8 +43,9 @@ func (c *conn) run(gen uint32) {
 			return
 		}
 		if c.err != nil {
+			c.wake()
 			linger := c.err == c.failure && r.fatal == nil && !c.closing
-			c.f.EndLocked()
+			c.f.Unlock()
 			c.finish(linger)
 			return
 		}
@@ -101,9 +102,7 @@ func (c *conn) readFailed(err error) {
 // endBatch writes what the batch has caused. Called with the lock held, returns without it; false means replaced.
 func (c *conn) endBatch(gen uint32) bool {
 	r := &c.reading
-	if len(r.wakes) > 0 {
-		c.wake()
-	}
+	c.wake()
 	r.inBatch = false
 	if !c.eng.HasOutput() {
 		c.f.EndLocked()
@@ -125,6 +124,9 @@ func (c *conn) endBatch(gen uint32) bool {
 // wake tells the Receives that wait. Called with the lock held, which it gives up meanwhile.
 func (c *conn) wake() {
 	wakes := c.reading.wakes
+	if len(wakes) == 0 {
+		return
+	}
 	c.reading.wakes = nil
 	c.f.Unlock()
 	for _, ch := range wakes {

@@ -7,13 +7,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/h2/wire"
@@ -283,6 +286,40 @@ func TestViolation(t *testing.T) {
 		if len(names) != 1 {
 			t.Errorf("violations: %v", names)
 		}
+	})
+}
+
+// A client that does not read costs the connection when WriteTimeout has passed.
+func TestPeerDoesNotRead(t *testing.T) {
+	srv := &Server{WriteTimeout: 5 * time.Second}
+	inFakeTime(t, srv, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		var err error
+		for err == nil {
+			_, err = w.Write(make([]byte, 10_000))
+		}
+		var ce *ConnError
+		if !errors.As(err, &ce) || !errors.Is(err, os.ErrDeadlineExceeded) || r.Context().Err() == nil {
+			t.Errorf("Write: %#v", err)
+		}
+		if d := time.Since(start); d < 2*time.Second || d > 6*time.Second {
+			t.Errorf("Write failed after %v", d)
+		}
+	}), func(fx *fixture) {
+		fx.net.SetLink(serverAddr, simnet.Link{SendBuffer: 20_000})
+		nc := fx.dial()
+		io.WriteString(nc, wire.ClientPreface)
+		fr := http2.NewFramer(nc, nc)
+		fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+		fr.WriteWindowUpdate(0, 1<<30)
+		var block strings.Builder
+		enc := hpack.NewEncoder(&block)
+		for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/"}} {
+			enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte(block.String()), EndHeaders: true, EndStream: true})
+		time.Sleep(30 * time.Second)
+		nc.Close()
 	})
 }
 

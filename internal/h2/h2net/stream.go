@@ -52,6 +52,7 @@ type stream struct {
 	sending  bool // a Send is in the middle of its unit
 	waiting  bool // a Receive waits
 	released bool
+	done     chan struct{} // made on demand, closed when released
 
 	awaitsEnd  bool // in conn.awaitingEnd
 	resetAtEnd bool // RST_STREAM(NO_ERROR) follows what is queued
@@ -305,14 +306,27 @@ func (st *stream) Info() transport.Info {
 	}
 }
 
+// Done implements transport.Stream.
+func (st *stream) Done() <-chan struct{} {
+	st.c.f.Lock()
+	defer st.c.f.Unlock()
+	if st.done == nil {
+		st.done = make(chan struct{})
+		if st.released {
+			close(st.done)
+		}
+	}
+	return st.done
+}
+
 // settle frees everything when nobody needs the stream any more: both sides ended, the input was taken, and no handler
 // of the server's is at it.
 func (st *stream) settle() {
 	if st.released || st.exchange != nil || st.request != nil || len(st.buf) > st.off || st.busy {
 		return
 	}
-	if st.recv != nil && !st.told {
-		return
+	if st.recv != nil && !st.told || !st.eof && !st.closed && st.err == nil {
+		return // the engine may be ahead of what the stream has been told
 	}
 	if st.c.err == nil && !st.s.Closed() {
 		if st.s.RecvClosed() && st.s.SendClosed() && st.s.Pending() > 0 {
@@ -321,6 +335,9 @@ func (st *stream) settle() {
 		return
 	}
 	st.released = true
+	if st.done != nil {
+		close(st.done)
+	}
 	if st.linger != nil {
 		st.linger.Stop()
 	}

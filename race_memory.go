@@ -1,0 +1,77 @@
+package weft
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/weftws/weft/internal/memory"
+	"github.com/weftws/weft/negotiate"
+)
+
+// A Memory keeps what dials have found out about origins, so that an old server costs a round trip once and not every time.
+// See package negotiate for the interface; [FileMemory] is one that processes share.
+type Memory = negotiate.Store
+
+// originMemory is the memory's page about the origin of one dial.
+type originMemory struct {
+	store negotiate.Store
+	key   negotiate.Key
+}
+
+func (m originMemory) known() negotiate.Entry {
+	e, _ := m.store.Get(m.key)
+	return e
+}
+
+func (m originMemory) remember(r negotiate.Remember) {
+	now := time.Now()
+	m.store.Put(m.key, m.known().Remember(r, now))
+}
+
+func (m originMemory) forget(f negotiate.Forget) {
+	m.store.Put(m.key, m.known().Forget(f.Rung, time.Now()))
+}
+
+// memoryFor opens the page of the origin that key names.
+func (d *Dialer) memoryFor(key poolKey, p Policy) originMemory {
+	d.once.Do(func() {
+		d.store = d.Memory
+		if d.store == nil {
+			d.store = memory.NewMap(0)
+		}
+		d.tlsIdentity = tlsIdentity(d.TLSConfig)
+	})
+	host, port, _ := net.SplitHostPort(key.addr)
+	k := negotiate.Key{
+		Scheme: "ws", Host: host, Port: port, Proxy: key.proxy, ALPNSet: p.ALPNSet(), Partition: d.Partition,
+	}
+	if key.secure {
+		k.Scheme, k.TLSIdentity = "wss", d.tlsIdentity
+	}
+	return originMemory{store: d.store, key: k}
+}
+
+// tlsIdentity is a digest of what decides which servers are trusted and who we are to them; "" for the defaults.
+func tlsIdentity(c *tls.Config) string {
+	if c == nil || c.RootCAs == nil && len(c.Certificates) == 0 && c.GetClientCertificate == nil && c.ServerName == "" && !c.InsecureSkipVerify {
+		return ""
+	}
+	h := sha256.New()
+	if c.RootCAs != nil {
+		//lint:ignore SA1019 what it leaves out, the system's roots, is the same for everybody on this machine
+		for _, s := range c.RootCAs.Subjects() {
+			h.Write(s)
+		}
+	}
+	for _, cert := range c.Certificates {
+		for _, der := range cert.Certificate {
+			h.Write(der)
+		}
+	}
+	fmt.Fprint(h, c.ServerName, c.InsecureSkipVerify, c.GetClientCertificate != nil)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
