@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weftws/weft"
 	"github.com/weftws/weft/negotiate"
 	"github.com/weftws/weft/probe"
 )
@@ -26,7 +27,8 @@ type specimen struct {
 	version []string // arguments that make it print its version
 	start   func(t *testing.T, path string, cert *certificate) (url string)
 	want    sighting
-	note    string // what the guide says of it beside the table
+	open    []negotiate.Rung // experimental rungs that it has
+	note    string           // what the guide says of it beside the table
 }
 
 // A sighting is a row of the guide. An answer that begins as expected is the one expected: codes of errors may follow.
@@ -36,7 +38,12 @@ type sighting struct {
 
 // specimens are in the order of the guide.
 var specimens = []specimen{
-	{name: "weft", start: startWeftSpecimen, want: sighting{"1", "200", "", "200", "silent", "alert"}},
+	{name: "weft", start: startWeftSpecimen(), want: sighting{"1", "200", "", "200", "silent", "alert"}},
+	{
+		name: "weft, every rung switched on", start: startWeftSpecimen(weft.Token, weft.H21, weft.Frame),
+		want: sighting{"1", "200", "", "200", "silent", "chosen"},
+		open: []negotiate.Rung{negotiate.Token, negotiate.H21, negotiate.Frame},
+	},
 	{
 		name: "Go net/http", start: startGoSpecimen("http2xconnect=0"),
 		want: sighting{"absent", "RST PROTOCOL_ERROR", "yes", "RST", "silent", "alert"},
@@ -152,7 +159,11 @@ func TestFieldGuide(t *testing.T) {
 
 // judge checks the verdicts that follow from what is expected.
 func (s *specimen) judge(t *testing.T, r *probe.Report) {
-	want := map[negotiate.Rung]probe.Verdict{negotiate.Token: "version", negotiate.H21: "version"}
+	// WS_OPEN is discarded in silence, on stream 0, by every server that does not know it.
+	want := map[negotiate.Rung]probe.Verdict{negotiate.Token: "version", negotiate.H21: "version", negotiate.Frame: "version"}
+	for _, r := range s.open {
+		want[r] = probe.Open
+	}
 	switch {
 	case s.want.flag != "1" && s.want.assumed == "200":
 		want[negotiate.Assume] = probe.FalseAccept
@@ -167,9 +178,6 @@ func (s *specimen) judge(t *testing.T, r *probe.Report) {
 	}
 	if s.want.flag != "1" {
 		want[negotiate.Settings] = "version"
-	}
-	if s.name != "weft" {
-		want[negotiate.Frame] = "version" // discarded in silence, on stream 0, by every server
 	}
 	for rung, verdict := range want {
 		if got := r.Result(rung); got.Verdict != verdict {
@@ -216,8 +224,10 @@ func startLighttpd(values map[string]any) func(*testing.T, string, *certificate)
 	}
 }
 
-func startWeftSpecimen(t *testing.T, _ string, cert *certificate) string {
-	return guideURL(startWeft(t, cert, nil).port)
+func startWeftSpecimen(rungs ...weft.Rung) func(*testing.T, string, *certificate) string {
+	return func(t *testing.T, _ string, cert *certificate) string {
+		return guideURL(startWeft(t, cert, func(s *weft.Server) { s.Options.Rungs = rungs }).port)
+	}
 }
 
 func startGoSpecimen(godebug string) func(*testing.T, string, *certificate) string {
@@ -264,7 +274,7 @@ var versionNumber = regexp.MustCompile(`\d+(\.\d+)+`)
 
 func versionOf(t *testing.T, s specimen, path string) string {
 	switch {
-	case s.name == "weft":
+	case strings.HasPrefix(s.name, "weft"):
 		return ""
 	case s.program == "":
 		return versionNumber.FindString(runtime.Version())

@@ -1,7 +1,5 @@
 package probe
 
-import "strings"
-
 // askAssume sends an Extended CONNECT in the first flight, sees what comes of it, and whether the connection outlives that.
 func (p *prober) askAssume(x *exchange) {
 	c := x.http2("h2", "h2", "http/1.1")
@@ -47,8 +45,8 @@ func (p *prober) askEarlyData(x *exchange) {
 	c.send(preface + p.connect(1) + dataNotation(1, b))
 	c.await("request", c.part(0.25), func() bool { return c.settings && c.answered(1) || c.over() })
 	came := c.came(1)
-	if !c.usable(1, 3) && !strings.HasPrefix(came, "GOAWAY") && c.over() {
-		came = "closed"
+	if !c.usable(1, 3) && c.over() {
+		came = c.ending(came) // whatever it said before
 	}
 	p.report.Findings.EarlyData = came
 	c.add("with DATA behind it: %s", came)

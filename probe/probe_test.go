@@ -51,7 +51,7 @@ func TestBehaviours(t *testing.T) {
 		{
 			"old, the connection dies of DATA", fake{connect: reset, early: reset + "GOAWAY last=0 STREAM_CLOSED\n"},
 			[]want{{negotiate.Assume, version, 3}},
-			Findings{"absent", rst, "yes", "closed", "silent", "ignored", "alert", "http/1.1", "h2"},
+			Findings{"absent", rst, "yes", "GOAWAY STREAM_CLOSED", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
 			"old, 400", fake{connect: status(400)},

@@ -85,7 +85,7 @@ type Findings struct {
 	Flag       string // ENABLE_CONNECT_PROTOCOL in the first SETTINGS: "absent", "0", "1"
 	Assumed    string // what became of the assumed CONNECT: "200", "RST PROTOCOL_ERROR", "GOAWAY PROTOCOL_ERROR", "closed", "silence"
 	Usable     string // "yes", "no": the connection, after that
-	EarlyData  string // the same as Assumed with DATA behind it; "closed" where the connection ended after another answer
+	EarlyData  string // the same as Assumed with DATA behind it; where the connection ended after another answer, how
 	IdleFrame  string // an unknown frame on an idle stream: "silent", "GOAWAY PROTOCOL_ERROR", "closed"
 	OpenFrame  string // WS_OPEN: "accepted", "ignored", or what ended the connection
 	OnlyToken  string // ALPN wsoverh2 alone: "alert", "none", "chosen", "stray NAME", else the error

@@ -43,6 +43,13 @@ func TestWeftServer(t *testing.T) {
 		{"default", func(*weft.Server) {}, []want{{negotiate.Upgrade, Open, 3}, {negotiate.Settings, Open, 4}, {negotiate.Assume, Open, 3}}},
 		{"without the flag", func(s *weft.Server) { s.Options.DisableConnectProtocol = true },
 			[]want{{negotiate.Upgrade, Open, 3}, {negotiate.Settings, version, 3}, {negotiate.Assume, version, 3}}},
+		{"every rung", func(s *weft.Server) {
+			s.Options.Rungs = []weft.Rung{weft.Token, weft.H21, weft.Frame}
+			s.Options.AltSvc = `h2.1=":8443"; ma=60`
+		}, []want{
+			{negotiate.Upgrade, Open, 3}, {negotiate.Settings, Open, 4}, {negotiate.Assume, Open, 3},
+			{negotiate.Token, Open, 3}, {negotiate.H21, Open, 3}, {negotiate.Frame, Open, 3}, {negotiate.AltSvc, Advertised, 3},
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &weft.Server{
