@@ -166,7 +166,7 @@ func TestAltSvc(t *testing.T) {
 				}
 			})
 			newServer(t, n, "10.0.0.2:8443", e, rungs(weft.Token))
-			e.dialer.Policy = weft.Policy{Rungs: rungs(weft.AltSvc, weft.Upgrade)}
+			e.dialer.Policy = weft.Policy{Rungs: rungs(weft.AltSvc, weft.Token, weft.Upgrade)}
 			for i, want := range map[bool][]int{false: {3, 3, 1}, true: {3, 5, 3}}[stale] {
 				c, got := e.countRTT(nil)
 				defer c.CloseNow()

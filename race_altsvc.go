@@ -14,7 +14,19 @@ import (
 type altCache struct {
 	mu    sync.Mutex
 	cache altsvc.Cache
+	// broken are alternatives that did not do, and until when they are left alone though the origin goes on naming them.
+	broken map[brokenAlt]time.Time
 }
+
+type brokenAlt struct {
+	origin string
+	alt    negotiate.Alternative
+}
+
+const (
+	brokenFor = 10 * time.Minute
+	maxBroken = 1000
+)
 
 // usesAltSvc: the rung is allowed, and there is no proxy, behind which alternatives are ignored.
 func (r *race) usesAltSvc() bool {
@@ -36,7 +48,10 @@ func (r *race) alternatives() (list []negotiate.Alternative) {
 		if host == "" {
 			host = r.url.Hostname()
 		}
-		list = append(list, negotiate.Alternative{ALPN: e.ALPN, Host: host, Port: strconv.Itoa(int(e.Port))})
+		alt := negotiate.Alternative{ALPN: e.ALPN, Host: host, Port: strconv.Itoa(int(e.Port))}
+		if time.Now().After(c.broken[brokenAlt{r.origin(), alt}]) {
+			list = append(list, alt)
+		}
 	}
 	return list
 }
@@ -47,6 +62,10 @@ func (r *race) dropAlternative(alt negotiate.Alternative) {
 	c := &r.d.alt
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.broken == nil || len(c.broken) >= maxBroken {
+		c.broken = make(map[brokenAlt]time.Time)
+	}
+	c.broken[brokenAlt{r.origin(), alt}] = time.Now().Add(brokenFor)
 	for _, host := range []string{alt.Host, ""} {
 		if host == "" && alt.Host != r.url.Hostname() {
 			continue

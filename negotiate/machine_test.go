@@ -40,6 +40,12 @@ type simulation struct {
 	policy   Policy
 	attempts map[int]string // what it waits for: "connect", "settings", "response"
 	upgrade  map[int]bool
+	early    map[int]bool // sent before SETTINGS
+	told     map[int]bool // ... which have come
+	allowed  map[int]bool // ... and allow it
+	held     map[int]bool
+	frame    map[int]bool
+	alpn     map[int]string
 	awaiting bool
 	timer    time.Time
 	ended    int
@@ -47,8 +53,9 @@ type simulation struct {
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
 	r := rand.New(rand.NewPCG(seed, 0))
-	s := &simulation{t: t, r: r, now: time.Unix(1000, 0), attempts: map[int]string{}, upgrade: map[int]bool{}}
-	s.policy = Policy{Rungs: [][]Rung{nil, {Upgrade}, {Settings}, {Settings, Upgrade}}[r.IntN(4)], Once: r.IntN(4) == 0, Strict: r.IntN(4) == 0}
+	s := &simulation{t: t, r: r, now: time.Unix(1000, 0), attempts: map[int]string{}, upgrade: map[int]bool{},
+		early: map[int]bool{}, told: map[int]bool{}, allowed: map[int]bool{}, alpn: map[int]string{}, held: map[int]bool{}, frame: map[int]bool{}}
+	s.policy = Policy{Rungs: [][]Rung{nil, {Upgrade}, {Settings}, {Settings, Upgrade}, {Assume}, {Token, Upgrade}, {H21, Assume, Upgrade}, {H21, Upgrade}, {Frame, Upgrade}, {Frame, Assume, Upgrade}, {AltSvc, Assume, Upgrade}}[r.IntN(11)], Spare: SpareMode(r.IntN(3)), Once: r.IntN(4) == 0, Strict: r.IntN(4) == 0}
 	s.facts = s.randomFacts()
 	return s
 }
@@ -63,6 +70,14 @@ func (s *simulation) randomFacts() Facts {
 			ID: s.r.Uint64N(5) + 1, ALPN: "h2", SettingsReceived: s.r.IntN(8) > 0, ConnectProtocol: s.r.IntN(2) == 0,
 			Slots: s.r.IntN(3), Draining: s.r.IntN(4) == 0, Coalesced: s.r.IntN(4) == 0,
 		})
+	}
+	if s.r.IntN(3) == 0 {
+		f.Alternatives = []Alternative{{ALPN: "h2", Host: "alt.example", Port: "443"}}
+	}
+	for _, r := range []Rung{Settings, Assume, Frame, H21} {
+		if s.r.IntN(6) == 0 {
+			f.Known = f.Known.Remember(Remember{Rung: r, Verdict: []Verdict{Yes, No}[s.r.IntN(2)], TTL: time.Hour}, s.now)
+		}
 	}
 	if s.r.IntN(2) == 0 {
 		f.Deadline = s.now.Add(30 * time.Second)
@@ -123,16 +138,34 @@ func (s *simulation) obey(orders []Order) {
 		case WaitSettings:
 			expect(o.Attempt, "connected")
 			s.attempts[o.Attempt] = "settings"
-		case SendConnect:
-			expect(o.Attempt, "got settings")
-			s.attempts[o.Attempt] = "response"
+		case SendConnect, SendFrame:
+			id := 0
+			if c, ok := o.(SendConnect); ok {
+				id = c.Attempt
+			} else {
+				id = o.(SendFrame).Attempt
+			}
+			_, s.frame[id] = o.(SendFrame)
+			if state := s.attempts[id]; state == "connected" {
+				s.early[id] = true
+			} else if state != "got settings" && state != "unsupported" {
+				s.t.Errorf("attempt %d is at %q, and is to send", id, state)
+			}
+			s.attempts[id] = "response"
+		case Settle:
+			if !s.early[o.Attempt] || s.allowed[o.Attempt] {
+				s.t.Errorf("%v: nothing was assumed", o)
+			}
+			s.attempts[o.Attempt] = "over"
 		case SendUpgrade:
 			expect(o.Attempt, "connected")
 			s.attempts[o.Attempt] = "response"
 			s.upgrade[o.Attempt] = true
 		case Keep:
-			expect(o.Attempt, "got settings")
-			s.attempts[o.Attempt] = "over"
+			if s.attempts[o.Attempt] != "unsupported" {
+				expect(o.Attempt, "got settings")
+				s.attempts[o.Attempt] = "over"
+			}
 		case Discard:
 			s.attempts[o.Attempt] = "over"
 		case SetTimer:
@@ -142,6 +175,9 @@ func (s *simulation) obey(orders []Order) {
 			}
 		case Succeed:
 			expect(o.Attempt, "success")
+			if id := o.Attempt; s.early[id] && !s.frame[id] && s.alpn[id] != "wsoverh2" && !s.allowed[id] {
+				s.t.Errorf("attempt %d was accepted though SETTINGS do not allow it", id)
+			}
 			s.ended++
 		case Fail:
 			s.ended++
@@ -197,8 +233,14 @@ func (s *simulation) outcome() Outcome {
 		if s.r.IntN(6) == 0 {
 			return end(ConnectFailed{Attempt: id, Step: StepTCP, Err: errors.New("tcp")})
 		}
+		if s.r.IntN(3) == 0 {
+			return Reached{Attempt: id}
+		}
 		s.attempts[id] = "connected"
-		return Connected{Attempt: id, ALPN: []string{"h2", "h2", "http/1.1", "", "h3"}[s.r.IntN(5)]}
+		s.alpn[id] = []string{"h2", "h2", "http/1.1", "", "h3", "h2.1", "wsoverh2"}[s.r.IntN(7)]
+		return Connected{Attempt: id, ALPN: s.alpn[id]}
+	case "connected":
+		return Spoke{Attempt: id, EOF: s.r.IntN(2) == 0}
 	case "settings":
 		if s.r.IntN(5) == 0 {
 			return end(s.randomLoss(id))
@@ -206,7 +248,31 @@ func (s *simulation) outcome() Outcome {
 		s.attempts[id] = "got settings"
 		return SettingsReceived{Attempt: id, ConnectProtocol: s.r.IntN(3) > 0, Slots: s.r.IntN(3)}
 	case "response":
-		switch s.r.IntN(5) {
+		if s.early[id] && !s.told[id] {
+			if s.r.IntN(3) == 0 {
+				return end(s.randomLoss(id))
+			}
+			if s.r.IntN(4) == 0 && !s.held[id] {
+				// A 2xx that may count for nothing.
+				s.held[id] = true
+				if s.frame[id] || s.alpn[id] == "wsoverh2" {
+					s.attempts[id] = "success"
+				}
+				return Response{Attempt: id, Status: 200}
+			}
+			s.told[id] = true
+			s.allowed[id] = s.r.IntN(2) == 0
+			if s.allowed[id] && s.held[id] {
+				s.attempts[id] = "success"
+			}
+			return SettingsReceived{Attempt: id, ConnectProtocol: s.allowed[id], Slots: s.r.IntN(3)}
+		}
+		switch s.r.IntN(6) {
+		case 5:
+			if s.early[id] && !s.allowed[id] {
+				s.attempts[id] = "unsupported"
+				return FrameUnsupported{Attempt: id}
+			}
 		case 0:
 			return end(s.randomLoss(id))
 		case 1:

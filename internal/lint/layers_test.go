@@ -37,7 +37,6 @@ var layers = map[string]layer{
 	"internal/netdial":   {rank: 30},
 	"internal/memory":    {rank: 30},
 	"internal/devcert":   {rank: 30},
-	"internal/memory":    {rank: 30},
 	"internal/simnet":    {rank: 30, testOnly: true, exceptions: []string{"lab"}},
 
 	"internal/h1":       {rank: 40},
