@@ -16,7 +16,7 @@ type Row struct {
 	Live       float64        `json:"live,omitempty"`
 
 	Policy string `json:"policy,omitempty"` // what differs from the rung's usual policy: "Spare: Never"
-	Dial   string `json:"dial,omitempty"`   // "": the first to the origin; "second", "remembered", "stale"
+	Dial   string `json:"dial,omitempty"`   // "": as Connection says; "second", "remembered": an earlier one has left no connection
 	Peer   string `json:"peer,omitempty"`   // "": the server of this module
 	Error  string `json:"error,omitempty"`  // why it could not be measured
 }

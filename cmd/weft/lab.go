@@ -49,8 +49,9 @@ everything newer than HTTP/2 off ("old"), and the others that are installed:
 
 With --json it prints an array of objects:
   {"rung":"assume","server":"old","connection":"fresh","exact":4,"live":4.07}
-Rows that are not the usual one of their rung also have "policy" (what differs), "dial" ("second", "remembered" or "stale": what came
-before) or "peer" (whose server it is). One that could not be measured has "error".
+The policy of a row is its rung and what that falls back to, with no spare connection; for assume it is the default policy, with one. For
+alt-svc, "old" is an endpoint that was named once and is gone. Further rows have more keys: "policy" (what differs), "dial" ("second" or
+"remembered": what came before), "peer" (whose server it is). A row that could not be measured has "error".
 
 Exit status 0: what was measured is what was computed. 1: a row deviates by more than 10 %, or could not be measured.`,
 		Example: `  weft lab rtt

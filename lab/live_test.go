@@ -1,0 +1,31 @@
+package lab
+
+import (
+	"testing"
+	"time"
+)
+
+// Every row of the table within the tolerance, in real time and over a short way: what is measured here is that it works.
+func TestLive(t *testing.T) {
+	var cases []Case
+	for _, c := range Cases() {
+		if c.Policy == "" && c.Dial == "" && c.Connection == Fresh {
+			cases = append(cases, c)
+		}
+	}
+	reported := 0
+	rows, err := Live(t.Context(), cases, Options{RTT: 20 * time.Millisecond, Report: func(i int, r Row, done bool) {
+		if done {
+			reported++
+		}
+	}})
+	if err != nil || len(rows) != len(cases) || reported != len(cases) {
+		t.Fatalf("%d rows, %d reported, %v; want %d", len(rows), reported, err, len(cases))
+	}
+	for _, r := range rows {
+		// No upper bound: the machine may be busy.
+		if r.Error != "" || r.Live < r.Exact {
+			t.Errorf("%s: measured %.2f, computed %v; %s", r, r.Live, r.Exact, r.Error)
+		}
+	}
+}
