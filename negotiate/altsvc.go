@@ -19,17 +19,29 @@ func (m *Machine) alternative() *Alternative {
 		return nil
 	}
 	for _, alt := range m.facts.Alternatives {
-		if _, ok := m.rungFor(alt.ALPN, m.allowed); ok && alt.ALPN != "" {
+		if _, ok := m.rungFor(alt.ALPN, m.allowedThere); ok && alt.ALPN != "" {
 			return &alt
 		}
 	}
 	return nil
 }
 
+// allowedThere is allowed on an alternative service. Choice: who allows alternative services allows what speaks the protocols that they are
+// named for, so that the rung is of use without the others; Upgrade and what is assumed needs to be named all the same.
+func (m *Machine) allowedThere(r Rung) bool {
+	switch r {
+	case Token, H21:
+		return m.allowed(AltSvc) && !m.policy.Strict
+	case Settings:
+		return m.allowed(AltSvc)
+	}
+	return m.allowed(r)
+}
+
 // connectAlt makes a connection to the alternative, and with Eager one to the origin beside it.
 func (m *Machine) connectAlt(alt Alternative) {
 	m.altTried = true
-	r, _ := m.rungFor(alt.ALPN, m.allowed)
+	r, _ := m.rungFor(alt.ALPN, m.allowedThere)
 	a := m.newAttempt(r)
 	m.main = a
 	a.tls, a.Alt = true, &alt

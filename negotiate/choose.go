@@ -142,14 +142,15 @@ func (m *Machine) usableLive(now time.Time) (LiveConn, Rung, bool) {
 		return LiveConn{}, "", false
 	}
 	for _, r := range []Rung{Token, H21, Settings, Frame} {
-		if !m.allowed(r) || m.memoryForbidsLive(r, now) {
-			continue
-		}
 		for _, c := range m.facts.Live {
-			if c.Slots <= 0 || c.Draining || !strategies[r].speaks(c.ALPN) || c.Alt != nil && (m.altTried || !m.allowed(AltSvc)) {
+			if c.Slots <= 0 || c.Draining || !strategies[r].speaks(c.ALPN) {
 				continue
 			}
-			if r == Frame && c.SettingsReceived && !c.NoFrames || r != Frame && c.ConnectProtocol {
+			usable := m.allowed(r) && !m.memoryForbidsLive(r, now)
+			if c.Alt != nil {
+				usable = m.allowed(AltSvc) && !m.altTried && m.allowedThere(r)
+			}
+			if usable && (r == Frame && c.SettingsReceived && !c.NoFrames || r != Frame && c.ConnectProtocol) {
 				return c, r, true
 			}
 		}

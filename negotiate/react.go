@@ -54,7 +54,7 @@ func (m *Machine) fits(now time.Time, a *attempt, r Rung) bool {
 	case a.Alt != nil:
 		// "If the connection to the alternative service does not negotiate the expected protocol ... the connection to the alternative
 		// service MUST be considered to have failed." RFC 7838, Section 2.4.
-		return m.allowed(r) && strategies[r].speaks(a.Alt.ALPN)
+		return m.allowedThere(r) && strategies[r].speaks(a.Alt.ALPN)
 	case a.ALPN != "" && !a.offered(a.ALPN):
 		return false
 	case r == Upgrade:
