@@ -37,7 +37,11 @@ func (m *Machine) sendEarly(now time.Time, a *attempt) {
 	m.watch(now, a)
 }
 
-// settle is what becomes of a's connection, on which the server does not do what was asked.
+// settle is what becomes of a's connection, on which the server does not do what was asked. How an alternative service takes that
+// says nothing about the origin.
 func (m *Machine) settle(a *attempt) Order {
+	if a.Alt != nil {
+		return Discard{Attempt: a.ID, How: CloseConn}
+	}
 	return Settle{Attempt: a.ID, IfKilled: m.finding(a.Rung, killedFinding)}
 }

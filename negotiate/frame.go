@@ -52,5 +52,8 @@ func (m *Machine) proposalIgnored(now time.Time, a *attempt) {
 		m.failed(now, a, o)
 		return
 	}
+	if !a.connectAllowed && a.Alt == nil && m.policy.allows(Settings) {
+		m.remember(Settings, settingsFinding) // its SETTINGS have said so by the way
+	}
 	m.failed(now, a, o, Keep{Attempt: a.ID})
 }

@@ -13,8 +13,10 @@ func (m *Machine) memorySaysNo(r Rung, now time.Time) bool {
 	case Assume:
 		// Who may not assume asks first, as settings does.
 		return no(Assume) || m.memorySaysNo(Settings, now)
+	case Settings:
+		return no(r) && m.policy.allows(Upgrade)
 	}
-	return no(r) && m.policy.allows(Upgrade)
+	return no(r) && (m.policy.allows(Upgrade) || m.policy.allows(Settings))
 }
 
 // memoryForbidsLive: what a server says on a live connection is newer than what is remembered of its SETTINGS and of ALPN. A No
@@ -30,14 +32,10 @@ func (m *Machine) memoryForbidsLive(r Rung, now time.Time) bool {
 	return true
 }
 
-// memoryKnows reports whether anything is known about how the origin does with HTTP/2, so that a spare would be wasted.
-func (m *Machine) memoryKnows(now time.Time) bool {
-	for _, r := range []Rung{Assume, Settings, Frame, H21} {
-		if m.facts.Known.Verdict(r, now) != Forgotten {
-			return true
-		}
-	}
-	return false
+// memoryKnows reports whether anything is known about how the origin takes r, so that a spare would be wasted.
+func (m *Machine) memoryKnows(r Rung, now time.Time) bool {
+	known := func(r Rung) bool { return m.facts.Known.Verdict(r, now) != Forgotten }
+	return known(r) || r == Assume && known(Settings)
 }
 
 // A findingKind is a row of the table of what is remembered, and for how long.

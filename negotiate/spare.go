@@ -13,8 +13,11 @@ import (
 
 // wantsSpare reports whether the connection that a is about, now being made to the origin, may come to need a spare.
 func (m *Machine) wantsSpare(now time.Time, a *attempt) bool {
-	return a.Alt == nil && m.spareAllowed() && len(m.facts.Live) == 0 && !m.memoryKnows(now) &&
-		a.Rung != Token && (m.may(Assume, now) || m.may(Frame, now))
+	if a.Alt != nil || !a.offered("h2") || !m.spareAllowed() || len(m.facts.Live) > 0 {
+		return false
+	}
+	r, ok := m.rungFor("h2", func(r Rung) bool { return m.may(r, now) })
+	return ok && r != Settings && !m.memoryKnows(r, now)
 }
 
 func (m *Machine) spareAllowed() bool {
