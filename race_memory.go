@@ -12,10 +12,6 @@ import (
 	"github.com/weftws/weft/negotiate"
 )
 
-// A Memory keeps what dials have found out about origins, so that an old server costs a round trip once and not every time.
-// See package negotiate for the interface; [FileMemory] is one that processes share.
-type Memory = negotiate.Store
-
 // originMemory is the memory's page about the origin of one dial.
 type originMemory struct {
 	store negotiate.Store

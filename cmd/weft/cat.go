@@ -61,7 +61,8 @@ Exit status 0: the WebSocket was closed normally (1000, or no code). Any other e
 	f.StringArrayVarP(&c.headers, "header", "H", nil, "`'NAME: VALUE'` to send with the handshake; may be repeated")
 	f.StringArrayVar(&c.subprotocols, "subprotocol", nil, "subprotocol `name` to offer; may be repeated, best first")
 	f.BoolVar(&c.deflate, "deflate", false, "offer permessage-deflate")
-	f.StringVar(&c.rungs, "rungs", "", "ways to allow, as `list`: upgrade, settings (default both)")
+	f.StringVar(&c.rungs, "rungs", "", "ways to allow, as `list`: upgrade, settings, assume (the default is these), token, h2.1, frame, alt-svc")
+	f.StringVar(&c.memory, "memory", "", "remember what was found out about origins in `file`; see weft memory")
 	f.BoolVar(&c.h2c, "h2c", false, "for ws:// URLs: HTTP/2 with prior knowledge")
 	f.BoolVarP(&c.insecure, "insecure", "k", false, "accept any certificate")
 	f.BoolVarP(&c.binary, "binary", "b", false, "send lines as binary messages")
@@ -80,6 +81,7 @@ type cat struct {
 	headers          []string
 	subprotocols     []string
 	rungs            string
+	memory           string
 	deflate, h2c     bool
 	insecure         bool
 	binary           bool
@@ -201,6 +203,9 @@ func (c *cat) options() (*weft.Dialer, *weft.DialOptions, error) {
 		opt.Policy = &policy
 	}
 	dialer := &weft.Dialer{PriorKnowledge: c.h2c}
+	if c.memory != "" {
+		dialer.Memory = weft.FileMemory(c.memory, func(err error) { fmt.Fprintf(c.stderr, "weft: memory: %v\n", err) })
+	}
 	if c.insecure {
 		dialer.TLSConfig = &tls.Config{InsecureSkipVerify: true}
 	}

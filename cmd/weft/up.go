@@ -21,6 +21,7 @@ import (
 
 	"github.com/weftws/weft"
 	"github.com/weftws/weft/internal/devcert"
+	"github.com/weftws/weft/negotiate"
 )
 
 func newUpCommand() *cobra.Command {
@@ -60,6 +61,8 @@ Ctrl-C closes the WebSockets (1001) and waits up to 5 seconds for their peers; a
 	f.StringVar(&u.certFile, "cert", "", "certificate chain `file` (PEM)")
 	f.StringVar(&u.keyFile, "key", "", "private key `file` (PEM)")
 	f.BoolVar(&u.noConnect, "no-connect-protocol", false, "HTTP/2 without WebSockets (RFC 8441 off)")
+	f.StringVar(&u.rungs, "rungs", "", "experimental ways to take besides, as `list`: token, h2.1, frame")
+	f.StringVar(&u.altSvc, "alt-svc", "", "Alt-Svc field `value` to send (RFC 7838)")
 	f.BoolVar(&u.anyOrigin, "any-origin", false, "let pages from other origins open WebSockets")
 	f.BoolVar(&u.json, "json", false, `print one line when ready: {"tls":"127.0.0.1:8443","plain":"127.0.0.1:8080"}`)
 	f.BoolVarP(&u.quiet, "quiet", "q", false, "no line for each WebSocket")
@@ -74,6 +77,7 @@ type up struct {
 	addr, plain       string
 	certFile, keyFile string
 	noConnect         bool
+	rungs, altSvc     string
 	anyOrigin         bool
 	json, quiet       bool
 	stdout, stderr    io.Writer
@@ -88,10 +92,16 @@ func (u *up) run(ctx context.Context) error {
 		return err
 	}
 	conns := newConnLog(u.logWriter())
+	var experimental []weft.Rung
+	if u.rungs != "" {
+		if experimental, err = negotiate.ParseRungs(u.rungs); err != nil {
+			return usagef("--rungs: %w", err)
+		}
+	}
 	srv := &weft.Server{
 		Handler:   newSite(conns, u.anyOrigin),
 		TLSConfig: tlsConfig,
-		Options:   weft.ServerOptions{DisableConnectProtocol: u.noConnect},
+		Options:   weft.ServerOptions{DisableConnectProtocol: u.noConnect, Rungs: experimental, AltSvc: u.altSvc},
 		ErrorLog:  log.New(dropLines{u.logWriter(), "TLS handshake error"}, "", 0),
 	}
 	secure, err := listen("--addr", u.addr)
