@@ -110,7 +110,9 @@ func (s *site) before(ctx context.Context, d *weft.Dialer, c Case, url string) (
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := conn.Read(ctx); err != nil { // hello: it works, which is then remembered
+	// Once a frame has come the dialer remembers that it works. The client speaks first: Apache keeps what its backend says at once
+	// until something comes from the client.
+	if err := exchange(ctx, conn); err != nil {
 		conn.CloseNow()
 		return nil, err
 	}
@@ -126,6 +128,19 @@ func (s *site) before(ctx context.Context, d *weft.Dialer, c Case, url string) (
 		return nil, context.Cause(ctx)
 	}
 }
+
+// exchange sends a message and waits for one.
+func exchange(ctx context.Context, conn *weft.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	if err := conn.Write(ctx, weft.MessageText, []byte("hello")); err != nil {
+		return err
+	}
+	_, _, err := conn.Read(ctx)
+	return err
+}
+
+const exchangeTimeout = 10 * time.Second
 
 // noProxy keeps the environment's proxies out: everything is on this machine.
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil }

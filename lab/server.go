@@ -115,10 +115,10 @@ func (s *site) serve(l net.Listener, p place) {
 	var serve func() error
 	var stop func() error
 	if p.features.HTTP2 {
-		srv := &weft.Server{Handler: http.HandlerFunc(hello), TLSConfig: config, ErrorLog: quiet, Options: p.options()}
+		srv := &weft.Server{Handler: http.HandlerFunc(echo), TLSConfig: config, ErrorLog: quiet, Options: p.options()}
 		serve, stop = func() error { return srv.ServeTLS(l, "", "") }, srv.Close
 	} else {
-		srv := &http.Server{Handler: http.HandlerFunc(hello), TLSConfig: config, ErrorLog: quiet, Protocols: new(http.Protocols)}
+		srv := &http.Server{Handler: http.HandlerFunc(echo), TLSConfig: config, ErrorLog: quiet, Protocols: new(http.Protocols)}
 		srv.Protocols.SetHTTP1(true)
 		serve, stop = func() error { return srv.ServeTLS(l, "", "") }, srv.Close
 	}
@@ -155,14 +155,15 @@ func (p place) options() weft.ServerOptions {
 	return opt
 }
 
-// hello opens a WebSocket and says something, so that the client sees that it works.
-func hello(w http.ResponseWriter, r *http.Request) {
+// echo opens a WebSocket and answers what comes.
+func echo(w http.ResponseWriter, r *http.Request) {
 	c, err := weft.Accept(w, r, nil)
 	if err != nil {
 		return
 	}
-	c.Handle(weft.HandlerFuncs{}) // nothing is expected
-	c.Write(context.Background(), weft.MessageText, []byte("hello"))
+	c.Handle(weft.HandlerFuncs{Message: func(c *weft.Conn, typ weft.MessageType, p []byte) {
+		c.Write(context.Background(), typ, p)
+	}})
 }
 
 // startPeer starts one of the other servers, and behind it one of ours.
@@ -198,7 +199,7 @@ func (s *site) startPlain() error {
 	if err != nil {
 		return err
 	}
-	srv := &weft.Server{Handler: http.HandlerFunc(hello), ErrorLog: log.New(io.Discard, "", 0)}
+	srv := &weft.Server{Handler: http.HandlerFunc(echo), ErrorLog: log.New(io.Discard, "", 0)}
 	s.run(func() error { return srv.Serve(l) }, srv.Close)
 	s.plain = l.Addr().(*net.TCPAddr).Port
 	return nil

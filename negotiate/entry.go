@@ -11,8 +11,9 @@ import (
 // The zero Entry knows nothing.
 type Entry struct {
 	Findings map[Rung]Finding `json:"findings,omitempty"`
-	// RTT is the network's smoothed round-trip time; 0: not known.
-	RTT time.Duration `json:"rtt_ns,omitempty"`
+	// RTT is the network's smoothed round-trip time, last Measured at; 0: not known.
+	RTT      time.Duration `json:"rtt_ns,omitempty"`
+	Measured time.Time     `json:"measured,omitzero"`
 	// Used is when it was last written; what was not for longest is evicted first.
 	Used time.Time `json:"used"`
 }
@@ -70,10 +71,11 @@ func (e Entry) Remember(r Remember, now time.Time) Entry {
 	}
 	e = e.pruned(now)
 	e.Findings[r.Rung] = f
-	if r.RTT > 0 && e.RTT == 0 {
-		e.RTT = r.RTT
-	} else if r.RTT > 0 {
-		e.RTT = (7*e.RTT + r.RTT) / 8 // RFC 6298, Section 2
+	if r.RTT > 0 {
+		if e.RTT > 0 {
+			r.RTT = (7*e.RTT + r.RTT) / 8 // RFC 6298, Section 2
+		}
+		e.RTT, e.Measured = r.RTT, now
 	}
 	e.Used = now
 	return e
@@ -122,9 +124,6 @@ func (e Entry) pruned(now time.Time) Entry {
 
 // Merge returns what a and b know together; of two findings about a rung the later one. Which is a and which is b makes no difference.
 func Merge(a, b Entry) Entry {
-	if later(b, a) {
-		a, b = b, a
-	}
 	findings := make(map[Rung]Finding, len(a.Findings))
 	maps.Copy(findings, a.Findings)
 	for r, f := range b.Findings {
@@ -136,20 +135,16 @@ func Merge(a, b Entry) Entry {
 	if len(findings) == 0 {
 		a.Findings = nil
 	}
-	if a.RTT == 0 {
-		a.RTT = b.RTT
+	if cmp.Or(a.Measured.Compare(b.Measured), cmp.Compare(a.RTT, b.RTT)) < 0 {
+		a.RTT, a.Measured = b.RTT, b.Measured
+	}
+	if a.Used.Before(b.Used) {
+		a.Used = b.Used
 	}
 	return a
 }
 
-// later and before order entries and findings by time, and for equal times in some way that is always the same.
-func later(a, b Entry) bool {
-	if c := a.Used.Compare(b.Used); c != 0 {
-		return c > 0
-	}
-	return a.RTT > b.RTT
-}
-
+// before orders findings by time, and at one time in some way that is always the same.
 func (f Finding) before(g Finding) bool {
 	return cmp.Or(f.Since.Compare(g.Since), f.Until.Compare(g.Until), cmp.Compare(f.Verdict, g.Verdict),
 		cmp.Compare(f.Cause, g.Cause), cmp.Compare(f.Strikes, g.Strikes)) < 0

@@ -5,12 +5,14 @@ import (
 	"testing"
 )
 
-// Every row of the table, the ones that today's rungs cannot reach included.
+// Every row of the table, the ones that no rung can reach yet included.
 func TestClassify(t *testing.T) {
 	assumed := func(o Outcome) failure { return failure{outcome: o, rung: Assume, sent: true, assumed: true} }
 	sent := func(o Outcome) failure { return failure{outcome: o, rung: Settings, sent: true} }
 	unsent := func(o Outcome) failure { return failure{outcome: o, rung: Settings} }
 	h1 := func(o Outcome) failure { return failure{outcome: o, rung: Upgrade, sent: true} }
+	proposed := func(o Outcome) failure { return failure{outcome: o, rung: Frame, sent: true, assumed: true} }
+	idled := func(o Outcome) failure { return failure{outcome: o, rung: Upgrade, sent: true, idled: true} }
 	status := func(s int) Response { return Response{Status: s} }
 
 	for _, c := range []struct {
@@ -26,6 +28,17 @@ func TestClassify(t *testing.T) {
 		{assumed(ConnLost{}), Killed},
 		{assumed(ConnLost{GoAway: true, Unprocessed: true}), Refused},
 
+		{assumed(ConnLost{GoAway: true, Local: true, Code: codeProtocolError}), Version},
+		{assumed(ConnLost{GoAway: true, Code: codeHTTP11Required}), Killed},
+		{proposed(ConnLost{}), Killed},
+		{idled(ConnLost{}), Refused},
+		{idled(status(408)), Refused},
+		{idled(status(403)), Application},
+		{h1(status(408)), Application},
+		{h1(Connected{ALPN: "h2"}), Version},
+		{unsent(Connected{ALPN: "h3"}), Version},
+		{proposed(FrameUnsupported{}), Version},
+		{failure{outcome: SettingsReceived{Present: true, Slots: 1}, rung: H21, sent: true}, Version},
 		{assumed(SettingsReceived{Slots: 1}), Version},
 		{unsent(SettingsReceived{}), Version},
 		{assumed(StreamReset{Code: codeProtocolError}), Version},

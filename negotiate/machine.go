@@ -12,7 +12,7 @@ import (
 //	                                               --> failed: classify --> choose again, fall back, once more, or Fail
 //
 // One attempt is the main one; beside it there may be a spare, which sends nothing before it has become the main one. So there are
-// never two handshakes at once. Each way of going on after a failure is taken once (renewed, repeated, fellBack, redone, altTried,
+// never two handshakes at once. Each way of going on after a failure is taken once (renewed, repeated, fellBack, spared, altTried,
 // excluded), so the machine ends whatever the servers do.
 type Machine struct {
 	policy   Policy
@@ -35,7 +35,6 @@ type Machine struct {
 	renewed  bool          // a new connection of the same version was made
 	repeated bool          // a request was sent again because it was early
 	fellBack bool          // the dial has gone over to HTTP/1.1
-	redone   bool          // a new connection was made in place of a spare that was no good
 
 	// answer is the last failure that came with a response: if what is tried after it gets none, it is the dial's result.
 	answer *Fail

@@ -85,12 +85,11 @@ func (m *Machine) spareFailed(o ConnectFailed) {
 	m.spare = nil
 }
 
-// redo makes a new connection in place of a spare that turned out to be no good when it was needed.
+// redo makes a new connection in place of a spare that turned out to be no good when it was needed. There is but one spare.
 func (m *Machine) redo(now time.Time, a *attempt) bool {
-	if !a.Spare || m.redone || len(m.attempts) == maxAttempts {
+	if !a.Spare || len(m.attempts) == maxAttempts {
 		return false
 	}
-	m.redone = true
 	m.choose(now)
 	return true
 }

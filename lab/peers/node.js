@@ -1,5 +1,5 @@
 'use strict';
-// A server that opens every WebSocket, says hello on it and nothing more: node node.js PORT KEY CERT on|off. The last says
+// A server that opens every WebSocket and says hello to what comes: node node.js PORT KEY CERT on|off. The last says
 // whether it has Extended CONNECT (RFC 8441).
 const http2 = require('http2');
 const crypto = require('crypto');
@@ -13,9 +13,8 @@ const server = http2.createSecureServer({
 
 function hello(stream) {
   stream.on('error', () => {});
-  stream.on('data', () => {});
+  stream.on('data', () => stream.write(Buffer.from([0x81, 5, ...Buffer.from('hello')])));
   stream.on('end', () => stream.end());
-  stream.write(Buffer.from([0x81, 5, ...Buffer.from('hello')]));
 }
 
 server.on('connect', () => {}); // without it the compatibility layer ends the stream

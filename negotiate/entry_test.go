@@ -1,0 +1,202 @@
+package negotiate
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"time"
+)
+
+var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func settingsNo(ttl, limit time.Duration) Remember {
+	return Remember{Rung: Settings, Verdict: No, Cause: CauseSettings, TTL: ttl, Limit: limit}
+}
+
+// A No that is found whenever it has expired is asked for less and less often, up to the limit; a Yes begins anew.
+func TestBackoff(t *testing.T) {
+	no := settingsNo(time.Hour, 24*time.Hour)
+	var e Entry
+	now := epoch
+	for i, want := range []time.Duration{1, 2, 4, 8, 16, 24, 24, 24} {
+		e = e.Remember(no, now)
+		f := e.Findings[Settings]
+		if got := f.Until.Sub(now); got != want*time.Hour {
+			t.Errorf("time %d: holds for %v, want %v", i, got, want*time.Hour)
+		}
+		if e.Verdict(Settings, f.Until.Add(-1)) != No || e.Verdict(Settings, f.Until) != Forgotten {
+			t.Error("does not hold until it expires")
+		}
+		now = f.Until
+	}
+	e = e.Remember(Remember{Rung: Settings, Verdict: Yes, Cause: CauseOpened, TTL: time.Hour}, now)
+	e = e.Remember(no, now)
+	if f := e.Findings[Settings]; f.Strikes != 0 || f.Until.Sub(now) != time.Hour {
+		t.Errorf("after a yes: %+v", f)
+	}
+
+	// So does one that was not asked for a long time.
+	now = now.Add(time.Hour + kept)
+	e = e.Remember(settingsNo(time.Hour, day), now).Remember(Remember{Rung: Frame, Verdict: No, TTL: 1}, now.Add(kept+2*time.Hour))
+	if _, ok := e.Findings[Settings]; ok {
+		t.Error("what expired long ago is kept")
+	}
+}
+
+// Without a limit nothing grows: what an outsider can forge.
+func TestNoBackoff(t *testing.T) {
+	var e Entry
+	for now := epoch; now.Before(epoch.Add(time.Hour)); now = now.Add(10 * time.Minute) {
+		e = e.Remember(Remember{Rung: Assume, Verdict: No, Cause: CauseLost, TTL: 10 * time.Minute}, now)
+		if got := e.Findings[Assume].Until.Sub(now); got != 10*time.Minute {
+			t.Errorf("holds for %v", got)
+		}
+	}
+}
+
+// Many dials that find the same at once are one strike; and of two reasons the one that holds longer stays.
+func TestAgain(t *testing.T) {
+	killed := Remember{Rung: Assume, Verdict: No, Cause: CauseKilled, TTL: 7 * day}
+	lost := Remember{Rung: Assume, Verdict: No, Cause: CauseLost, TTL: 10 * time.Minute}
+	e := Entry{}.Remember(killed, epoch).Remember(lost, epoch.Add(time.Minute)).Remember(lost, epoch.Add(2*time.Minute))
+	if f := e.Findings[Assume]; f.Cause != CauseKilled || !f.Until.Equal(epoch.Add(7*day)) || f.Strikes != 0 {
+		t.Errorf("a shorter no shortens a longer one: %+v", f)
+	}
+	e = Entry{}.Remember(lost, epoch).Remember(killed, epoch.Add(time.Minute))
+	if f := e.Findings[Assume]; f.Cause != CauseKilled || f.Until.Sub(epoch) <= 7*day {
+		t.Errorf("a longer no does not replace a shorter one: %+v", f)
+	}
+}
+
+func TestEntryIsAValue(t *testing.T) {
+	a := Entry{}.Remember(settingsNo(time.Hour, 0), epoch)
+	before := fmt.Sprint(a)
+	a.Remember(settingsNo(2*time.Hour, 0), epoch)
+	a.Forget(Settings, epoch)
+	Merge(a, Entry{}.Forget(Settings, epoch.Add(time.Hour)))
+	if fmt.Sprint(a) != before {
+		t.Error("it has changed")
+	}
+}
+
+func TestRoundTripTime(t *testing.T) {
+	var e Entry
+	for _, rtt := range []time.Duration{0, 80 * time.Millisecond, 0, 160 * time.Millisecond} {
+		e = e.Remember(Remember{Rung: Assume, Verdict: Yes, TTL: day, RTT: rtt}, epoch)
+	}
+	if e.RTT != 90*time.Millisecond {
+		t.Errorf("smoothed round-trip time is %v, want 90ms", e.RTT)
+	}
+}
+
+// Merging is the same in any order and however often, so that it does not matter who writes a shared memory when.
+func TestMerge(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	random := func() (e Entry) {
+		for range r.IntN(4) {
+			now := epoch.Add(time.Duration(r.IntN(3)) * time.Minute)
+			rung := []Rung{Settings, Assume}[r.IntN(2)]
+			if r.IntN(4) == 0 {
+				e = e.Forget(rung, now)
+				continue
+			}
+			e = e.Remember(Remember{
+				Rung: rung, Verdict: []Verdict{Yes, No}[r.IntN(2)], Cause: []Cause{CauseOpened, CauseReset}[r.IntN(2)],
+				TTL: time.Duration(1 + r.IntN(3)), RTT: time.Duration(r.IntN(3)),
+			}, now)
+		}
+		return e
+	}
+	for range 5000 {
+		a, b, c := random(), random(), random()
+		for _, m := range [][2]Entry{
+			{Merge(a, b), Merge(b, a)}, {Merge(Merge(a, b), c), Merge(a, Merge(b, c))}, {Merge(Merge(a, b), b), Merge(a, b)}, {Merge(a, Entry{}), Merge(a, a)},
+		} {
+			if !reflect.DeepEqual(m[0].Findings, m[1].Findings) || !m[0].Used.Equal(m[1].Used) || m[0].RTT != m[1].RTT {
+				t.Fatalf("%+v\n%+v\n%+v\ngive %+v\nand %+v", a, b, c, m[0], m[1])
+			}
+		}
+	}
+	forgotten := Merge(Entry{}.Remember(settingsNo(time.Hour, 0), epoch), Entry{}.Forget(Settings, epoch.Add(1)))
+	if forgotten.Verdict(Settings, epoch.Add(2)) != Forgotten {
+		t.Error("what was forgotten comes back")
+	}
+}
+
+func TestBound(t *testing.T) {
+	var items []Item
+	for _, minute := range []int{3, 1, 4, 2} {
+		at := epoch.Add(time.Duration(minute) * time.Minute)
+		items = append(items, Item{Key: Key{Port: fmt.Sprint(minute)}, Entry: Entry{Used: at}})
+	}
+	got := ""
+	for _, i := range Bound(items, 3) {
+		got += i.Key.Port
+	}
+	if got != "234" {
+		t.Errorf("kept %s, want the three that were written last, 234", got)
+	}
+	if len(Bound(nil, 3)) != 0 {
+		t.Error("nothing is not nothing")
+	}
+}
+
+func TestKey(t *testing.T) {
+	for _, k := range []Key{
+		{Scheme: "wss", Host: "example.com", Port: "443", ALPNSet: Policy{}.ALPNSet()},
+		{Scheme: "ws", Host: "::1", Port: "80"},
+		{
+			Scheme: "wss", Host: "fe80::1", Port: "8443", Proxy: "http://proxy:3128", Network: "home & garden?", TLSIdentity: "ab/cd+=",
+			ALPNSet: "wsoverh2,h2.1,h2,http/1.1", Partition: "user=%41&x\n",
+		},
+	} {
+		got, err := ParseKey(k.String())
+		if err != nil || got != k {
+			t.Errorf("%q: %+v, %v", k, got, err)
+		}
+	}
+	if got := (Key{Scheme: "wss", Host: "example.com", Port: "443", ALPNSet: "h2,http/1.1"}).String(); got != "wss://example.com:443?alpn=h2,http/1.1" {
+		t.Errorf("form is %s", got)
+	}
+	for _, s := range []string{"", "example.com", "wss://example.com", "wss://example.com:443?", "wss://example.com:443/x", "wss://e.com:443?x=1", "wss://[::1", "://"} {
+		if k, err := ParseKey(s); err == nil {
+			t.Errorf("%q is a key: %+v", s, k)
+		}
+	}
+}
+
+func TestJSON(t *testing.T) {
+	e := Entry{}.Remember(settingsNo(time.Hour, 0), epoch).Remember(Remember{Rung: Upgrade, Verdict: Yes, Cause: CauseOpened, TTL: day, RTT: 90 * time.Millisecond}, epoch)
+	b, err := json.Marshal(Item{Key: Key{Scheme: "wss", Host: "a", Port: "443"}, Entry: e})
+	const want = `{"key":"wss://a:443","entry":{"findings":{` +
+		`"settings":{"verdict":"no","cause":"settings","since":"2020-01-01T00:00:00Z","until":"2020-01-01T01:00:00Z"},` +
+		`"upgrade":{"verdict":"yes","cause":"opened","since":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z"}},` +
+		`"rtt_ns":90000000,"measured":"2020-01-01T00:00:00Z","used":"2020-01-01T00:00:00Z"}}`
+	if err != nil || string(b) != want {
+		t.Errorf("%s, %v\nwant %s", b, err, want)
+	}
+	var back Item
+	if err := json.Unmarshal(b, &back); err != nil || !reflect.DeepEqual(back.Entry, e) {
+		t.Errorf("%+v, %v", back, err)
+	}
+}
+
+func TestALPNSet(t *testing.T) {
+	for _, c := range []struct {
+		p    Policy
+		want string
+	}{
+		{Policy{}, "h2,http/1.1"},
+		{Policy{Strict: true, Rungs: []Rung{Token, H21, Upgrade}}, "http/1.1"},
+		{Policy{Rungs: []Rung{Token}}, "wsoverh2,http/1.1"},
+		{Policy{Rungs: []Rung{H21, Token, Upgrade}}, "wsoverh2,h2.1,h2,http/1.1"},
+		{Policy{Rungs: []Rung{Frame}}, "h2"},
+		{Policy{Rungs: []Rung{Assume}, Once: true}, "h2"},
+	} {
+		if got := c.p.ALPNSet(); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.p, got, c.want)
+		}
+	}
+}

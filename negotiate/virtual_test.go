@@ -1,0 +1,372 @@
+package negotiate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Dials to origins that upgrade, downgrade, lie and kill, through a network that takes exactly one round trip for everything, with a
+// memory that is kept: every dial succeeds (they all speak HTTP/1.1), costs no more than is documented, and counts its round trips as the
+// clock does.
+func TestVirtualDials(t *testing.T) {
+	if *seed != 0 {
+		newWorld(t, *seed).run()
+		return
+	}
+	for s := range uint64(1000) { // ten dials each
+		w := newWorld(t, s+1)
+		w.run()
+		if t.Failed() {
+			t.Fatalf("replay with -seed=%d; so far:\n%s", s+1, strings.Join(w.log, "\n"))
+		}
+	}
+}
+
+// A virtualServer is what an origin does.
+type virtualServer struct {
+	h2, h21, wsoverh2 bool   // what it takes by ALPN, besides http/1.1
+	connect           bool   // RFC 8441
+	frame             bool   // WS_OPEN
+	unknown           string // what it does with a CONNECT that it does not know: "reset", "goaway", "fin", "200", "400", "silence"
+	chatty            bool   // it writes a 408 on an idle connection
+	swapped           bool   // SETTINGS are reported after the answer
+}
+
+func (s virtualServer) choose(offer []string) string {
+	for _, p := range offer {
+		if p == "h2" && s.h2 || p == h2dot1 && s.h21 || p == wsoverh2 && s.wsoverh2 || p == http11 {
+			return p
+		}
+	}
+	return ""
+}
+
+// allows says what its SETTINGS mean on alpn.
+func (s virtualServer) allows(alpn string) bool { return alpn != "h2" || s.connect }
+
+// A world is one policy's view of an origin that changes.
+type world struct {
+	t      *testing.T
+	r      *rand.Rand
+	log    []string
+	now    time.Time
+	policy Policy
+	server virtualServer
+	known  Entry
+	live   []*LiveConn
+	alts   []Alternative
+	alt    virtualServer
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	r := rand.New(rand.NewPCG(seed, 1))
+	w := &world{t: t, r: r, now: time.Unix(1_000_000, 0)}
+	w.policy = Policy{Spare: SpareMode(r.IntN(3)), Strict: r.IntN(8) == 0, Once: r.IntN(8) == 0}
+	if r.IntN(3) > 0 {
+		w.policy.Rungs = []Rung{Upgrade}
+		for _, rung := range []Rung{Settings, Assume, Token, H21, Frame, AltSvc} {
+			if r.IntN(2) == 0 {
+				w.policy.Rungs = append(w.policy.Rungs, rung)
+			}
+		}
+	}
+	w.server = w.randomServer()
+	return w
+}
+
+func (w *world) randomServer() virtualServer {
+	is := func() bool { return w.r.IntN(2) == 0 }
+	return virtualServer{
+		h2: w.r.IntN(4) > 0, h21: w.r.IntN(4) == 0, wsoverh2: w.r.IntN(4) == 0, connect: is(), frame: w.r.IntN(3) == 0,
+		unknown: []string{"reset", "goaway", "fin", "200", "400", "silence"}[w.r.IntN(6)], chatty: w.r.IntN(5) == 0, swapped: is(),
+	}
+}
+
+func (w *world) run() {
+	for range 10 {
+		if w.r.IntN(4) == 0 {
+			w.server = w.randomServer()
+			w.live = nil
+		}
+		if w.r.IntN(2) == 0 {
+			w.live = nil
+		}
+		w.alts = nil
+		if w.r.IntN(3) == 0 {
+			w.alt = w.randomServer()
+			w.alts = []Alternative{{ALPN: []string{"h2", "h3", wsoverh2}[w.r.IntN(3)], Host: "alt", Port: "443"}}
+		}
+		w.now = w.now.Add(time.Duration(w.r.IntN(200)) * time.Minute)
+		w.dial()
+	}
+}
+
+func (w *world) dial() {
+	f := Facts{Secure: true, Known: w.known, Alternatives: w.alts}
+	for _, c := range w.live {
+		f.Live = append(f.Live, *c)
+	}
+	w.log = append(w.log, fmt.Sprintf("\ndial with %+v\nserver %+v\nalt %+v\nfacts %+v", w.policy, w.server, w.alt, f))
+	d := &virtualDial{world: w, m: New(w.policy, f), conns: map[int]*virtualConn{}}
+	d.obey(d.m.Start(w.now))
+	for !d.m.Done() {
+		if len(d.events) == 0 {
+			w.t.Fatalf("machine waits for nothing\n%s", strings.Join(w.log, "\n"))
+		}
+		e := d.next()
+		w.log = append(w.log, fmt.Sprintf("  %d: %T%+v", d.at, e.outcome, e.outcome))
+		d.obey(d.m.Report(w.now, e.outcome))
+	}
+	s, ok := d.result.(Succeed)
+	if !ok {
+		w.t.Errorf("%v", d.result)
+		return
+	}
+	if got := d.m.RoundTrips(); got != d.at {
+		w.t.Errorf("machine counts %d round trips, the clock %d", got, d.at)
+	}
+	if bound := w.bound(f, d); d.at > bound {
+		w.t.Errorf("%d round trips, documented are %d", d.at, bound)
+	}
+	for _, r := range s.Confirm {
+		w.known = w.known.Remember(r, w.now)
+	}
+}
+
+// bound is the most that is documented for such a dial.
+func (w *world) bound(f Facts, d *virtualDial) int {
+	has := func(f func(Order) bool) bool { return slices.ContainsFunc(d.log, f) }
+	spare := has(func(o Order) bool { c, ok := o.(Connect); return ok && c.Spare })
+	live := has(func(o Order) bool { _, ok := o.(UseLive); return ok })
+	dropped := has(func(o Order) bool { _, ok := o.(DropAlternative); return ok })
+	s, known := w.server, func(r Rung) Verdict { return f.Known.Verdict(r, w.now) }
+	n := 6
+	switch {
+	case live && has(func(o Order) bool { _, ok := o.(Connect); return ok }):
+		n = 4 // a proposal that was ignored
+	case live:
+		n = 1
+	case w.policy.allows(Token), !s.h2 && !s.h21, !w.policy.allows(H21) && !w.policy.allows(Settings) && !w.policy.allows(Frame):
+		n = 3
+	case w.policy.allows(H21) && s.h21 && known(H21) != No:
+		n = 3
+	case w.policy.allows(Frame) && known(Frame) != No:
+		if s.frame {
+			n = 3
+		} else if spare && !s.chatty {
+			n = 4
+		}
+	case known(Settings) == No:
+		n = 3
+	case w.policy.allows(Assume) && known(Assume) != No:
+		if s.connect {
+			n = 3
+		} else if spare && !s.chatty {
+			n = 4
+		}
+	case s.connect:
+		n = 4
+	case !w.policy.allows(Settings):
+		n = 5 // a lone rung
+	}
+	if w.policy.allows(H21) && known(H21) != No && !w.policy.allows(Token) && (known(Settings) == No || !w.policy.allows(Settings)) {
+		n = max(n, 5) // offers h2 beside it
+	}
+	if has(func(o Order) bool { c, ok := o.(Connect); return ok && c.Alt != nil }) {
+		n = max(n, 4) // it asks first, or ignores a proposal
+	}
+	if dropped {
+		n += 3 // found out as late as by the answer; a stale entry at 2
+	}
+	return n
+}
+
+// A virtualDial is an executor in virtual time: at counts round trips.
+type virtualDial struct {
+	*world
+	m      *Machine
+	at     int
+	events []virtualEvent
+	conns  map[int]*virtualConn
+	log    []Order
+	result Order
+}
+
+type virtualConn struct {
+	server virtualServer
+	alpn   string
+	alt    *Alternative
+	begun  bool // HTTP/2
+	live   *LiveConn
+}
+
+type virtualEvent struct {
+	at      int
+	conn    *virtualConn
+	outcome Outcome
+}
+
+// next takes the earliest event; of those at one time, the one that was caused first.
+func (d *virtualDial) next() virtualEvent {
+	i := 0
+	for j, e := range d.events {
+		if e.at < d.events[i].at {
+			i = j
+		}
+	}
+	e := d.events[i]
+	d.events = slices.Delete(d.events, i, i+1)
+	d.at = max(d.at, e.at)
+	return e
+}
+
+func (d *virtualDial) after(n int, c *virtualConn, o Outcome) {
+	d.events = append(d.events, virtualEvent{at: d.at + n, conn: c, outcome: o})
+}
+
+// give up c: nothing of it is reported any more.
+func (d *virtualDial) giveUp(c *virtualConn) {
+	d.events = slices.DeleteFunc(d.events, func(e virtualEvent) bool { return e.conn == c })
+}
+
+func (d *virtualDial) obey(orders []Order) {
+	for _, o := range orders {
+		d.log = append(d.log, o)
+		d.world.log = append(d.world.log, o.String())
+		d.obeyOne(o)
+	}
+}
+
+func (d *virtualDial) obeyOne(o Order) {
+	switch o := o.(type) {
+	case UseLive:
+		d.useLive(o)
+	case Connect:
+		d.connect(o)
+	case WaitSettings:
+		d.begin(o.Attempt, d.conns[o.Attempt])
+	case SendConnect:
+		d.sendConnect(o.Attempt, d.conns[o.Attempt])
+	case SendFrame:
+		c := d.conns[o.Attempt]
+		d.begin(o.Attempt, c)
+		d.propose(o.Attempt, c)
+	case SendUpgrade:
+		c := d.conns[o.Attempt]
+		d.giveUp(c) // what it may say while idle is no longer reported as that
+		d.after(1, c, Response{Attempt: o.Attempt, Status: 101})
+	case Remember:
+		d.known = d.known.Remember(o, d.now)
+	case Forget:
+		d.known = d.known.Forget(o.Rung, d.now)
+	case Settle:
+		d.giveUp(d.conns[o.Attempt])
+	case Keep:
+		d.giveUp(d.conns[o.Attempt])
+	case Discard:
+		d.giveUp(d.conns[o.Attempt])
+	case DropAlternative:
+		d.alts = nil
+		d.live = slices.DeleteFunc(d.live, func(c *LiveConn) bool { return c.Alt != nil })
+	case Succeed, Fail:
+		d.result = o
+	}
+}
+
+func (d *virtualDial) useLive(o UseLive) {
+	i := slices.IndexFunc(d.live, func(c *LiveConn) bool { return c.ID == o.Conn })
+	l := d.live[i]
+	c := &virtualConn{server: d.server, alpn: l.ALPN, alt: l.Alt, begun: true, live: l}
+	if l.Alt != nil {
+		c.server = virtualServer{connect: true}
+	}
+	d.conns[o.Attempt] = c
+	if o.Frame {
+		d.propose(o.Attempt, c)
+		return
+	}
+	d.after(1, c, Response{Attempt: o.Attempt, Status: 200})
+}
+
+func (d *virtualDial) connect(o Connect) {
+	c := &virtualConn{server: d.server, alt: o.Alt}
+	if o.Alt != nil {
+		c.server = d.alt
+	}
+	d.conns[o.Attempt] = c
+	d.after(1, c, Reached{Attempt: o.Attempt, RTT: time.Second})
+	if c.alpn = c.server.choose(o.ALPN); c.alpn == "" {
+		d.after(2, c, ConnectFailed{Attempt: o.Attempt, Step: StepTLS})
+		return
+	}
+	d.after(2, c, Connected{Attempt: o.Attempt, ALPN: c.alpn})
+	if o.Spare && c.server.chatty {
+		d.after(2, c, Spoke{Attempt: o.Attempt})
+	}
+}
+
+// begin sends preface and SETTINGS.
+func (d *virtualDial) begin(id int, c *virtualConn) {
+	if c.begun {
+		return
+	}
+	c.begun = true
+	allows := c.server.allows(c.alpn)
+	l := &LiveConn{ID: uint64(len(d.live) + 1), ALPN: c.alpn, SettingsReceived: true, ConnectProtocol: allows, Slots: 10, Alt: c.alt}
+	c.live = l
+	d.live = append(d.live, l)
+	d.after(1, c, SettingsReceived{Attempt: id, Present: allows, ConnectProtocol: allows, Slots: 10})
+}
+
+func (d *virtualDial) sendConnect(id int, c *virtualConn) {
+	begun := c.begun
+	if !c.server.swapped {
+		d.begin(id, c)
+	}
+	switch {
+	case c.server.allows(c.alpn):
+		d.after(1, c, Response{Attempt: id, Status: 200})
+	case begun:
+		d.t.Errorf("CONNECT after SETTINGS that do not allow it")
+	default:
+		d.answerUnknown(id, c)
+	}
+	d.begin(id, c)
+}
+
+// answerUnknown is what servers do with a CONNECT that they do not know.
+func (d *virtualDial) answerUnknown(id int, c *virtualConn) {
+	dead := func(o ConnLost) {
+		o.Attempt = id
+		c.begun = true // its SETTINGS are not reported any more
+		d.after(1, c, o)
+	}
+	switch c.server.unknown {
+	case "reset":
+		d.after(1, c, StreamReset{Attempt: id, Code: codeProtocolError})
+	case "goaway":
+		dead(ConnLost{GoAway: true, Code: codeProtocolError})
+	case "fin":
+		dead(ConnLost{})
+	case "200":
+		d.after(1, c, Response{Attempt: id, Status: 200})
+	case "400":
+		d.after(1, c, Response{Attempt: id, Status: 400})
+	}
+}
+
+func (d *virtualDial) propose(id int, c *virtualConn) {
+	if !c.server.frame {
+		if c.live != nil {
+			c.live.NoFrames = true
+		}
+		d.after(1, c, FrameUnsupported{Attempt: id})
+		return
+	}
+	d.after(1, c, FrameAccepted{Attempt: id})
+	d.after(1, c, Response{Attempt: id, Status: 200})
+}
