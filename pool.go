@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/weftws/weft/internal/h2/h2net"
+	"github.com/weftws/weft/internal/transport"
 	"github.com/weftws/weft/negotiate"
 )
 
@@ -15,7 +15,7 @@ type poolKey struct {
 	proxy  string
 }
 
-// A pool holds the HTTP/2 connections of a Dialer.
+// A pool holds the HTTP/2 and HTTP/3 connections of a Dialer.
 type pool struct {
 	// deciding is held while a dial's machine runs on the pool's facts; see race.decide.
 	deciding sync.Mutex
@@ -31,9 +31,9 @@ type originPool struct {
 	changed chan struct{} // closed, and made anew, when a probe is over; nil while nobody waits
 }
 
-// A liveConn is an HTTP/2 connection whose SETTINGS have arrived.
+// A liveConn is a connection whose SETTINGS have arrived.
 type liveConn struct {
-	cc       *h2net.ClientConn
+	cc       transport.Mux
 	id       uint64
 	alpn     string
 	alt      *negotiate.Alternative // that it was made to; nil: to the origin
@@ -59,7 +59,7 @@ func (p *pool) facts(key poolKey) (live []negotiate.LiveConn, probing int) {
 	return live, o.probing
 }
 
-func (p *pool) find(key poolKey, id uint64) *h2net.ClientConn {
+func (p *pool) find(key poolKey, id uint64) transport.Mux {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if o := p.origins[key]; o != nil {
@@ -100,7 +100,7 @@ func (p *pool) dropIfEmpty(key poolKey, o *originPool) {
 	}
 }
 
-func (p *pool) add(key poolKey, cc *h2net.ClientConn, alpn string, alt *negotiate.Alternative) {
+func (p *pool) add(key poolKey, cc transport.Mux, alpn string, alt *negotiate.Alternative) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := p.origin(key)
@@ -113,7 +113,7 @@ func (p *pool) add(key poolKey, cc *h2net.ClientConn, alpn string, alt *negotiat
 }
 
 // noFrames notes that the server of cc ignores WS_OPEN.
-func (p *pool) noFrames(key poolKey, cc *h2net.ClientConn) {
+func (p *pool) noFrames(key poolKey, cc transport.Mux) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if o := p.origins[key]; o != nil {
@@ -126,7 +126,7 @@ func (p *pool) noFrames(key poolKey, cc *h2net.ClientConn) {
 }
 
 // remove forgets cc, which has ended or takes no new streams.
-func (p *pool) remove(key poolKey, cc *h2net.ClientConn) {
+func (p *pool) remove(key poolKey, cc transport.Mux) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := p.origins[key]
@@ -144,7 +144,7 @@ func (p *pool) remove(key poolKey, cc *h2net.ClientConn) {
 }
 
 // setIdle starts the idle timer of cc, which carries nothing now.
-func (p *pool) setIdle(key poolKey, cc *h2net.ClientConn, after time.Duration) {
+func (p *pool) setIdle(key poolKey, cc transport.Mux, after time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	o := p.origins[key]
@@ -212,7 +212,7 @@ func (p *pool) closeAll() {
 }
 
 // take removes the connections for which f holds, and returns them.
-func (p *pool) take(f func(*liveConn) bool) (taken []*h2net.ClientConn) {
+func (p *pool) take(f func(*liveConn) bool) (taken []transport.Mux) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for key, o := range p.origins {

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/weftws/weft/internal/h2/h2net"
 	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/internal/transport"
 	"github.com/weftws/weft/negotiate"
@@ -53,10 +52,10 @@ type attempt struct {
 	nc      net.Conn    // until a protocol owns it
 	watch   *spareWatch // of nc, on a spare
 	alt     *negotiate.Alternative
-	cc      *h2net.ClientConn
+	cc      transport.Mux
 	pooled  bool // the pool owns cc
 	probing bool // counted in the pool
-	call    *h2net.Call
+	call    transport.Call
 	key     string // Sec-WebSocket-Key, HTTP/1.1
 
 	// The response and what follows from it, until they are handed out.

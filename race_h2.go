@@ -2,58 +2,27 @@ package weft
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/h2/h2net"
-	"github.com/weftws/weft/internal/handshake"
+	"github.com/weftws/weft/internal/transport"
 	"github.com/weftws/weft/negotiate"
 )
 
 // waitSettings starts HTTP/2 on a's connection.
 func (r *race) waitSettings(a *attempt) {
-	r.startHTTP2(a)
-	a.cc.Start()
-}
-
-// watchSettings reports the server's first SETTINGS on a connection that was made for this dial.
-func (r *race) watchSettings(a *attempt) {
-	began := time.Now()
-	go func() {
-		select {
-		case <-a.cc.Settings():
-		case <-a.ctx.Done():
-			return
-		}
-		s := a.cc.State()
-		if !s.SettingsReceived {
-			r.tell(a, r.connLost(a, a.cc.Err()))
-			return
-		}
-		r.step(a, "settings", began, fmt.Sprintf("ENABLE_CONNECT_PROTOCOL=%t MAX_CONCURRENT_STREAMS leaves %d", s.ConnectProtocol, s.Slots))
-		r.tell(a, negotiate.SettingsReceived{
-			Attempt: a.id, Present: s.ConnectPresent, ConnectProtocol: s.ConnectAtFirst, Slots: s.Slots,
-		})
-	}()
-}
-
-// keep leaves a's connection in the pool.
-func (r *race) keep(a *attempt) {
-	r.endProbe(a)
-	if a.cc.State().Streams == 0 {
-		r.d.pool.setIdle(r.key, a.cc, r.d.idleTimeout())
-	}
+	r.startHTTP2(a).Start()
 }
 
 // startHTTP2 puts HTTP/2 on a's connection; its first flight leaves with Start or with the first stream.
-func (r *race) startHTTP2(a *attempt) {
+func (r *race) startHTTP2(a *attempt) *h2net.ClientConn {
 	nc := a.nc
 	a.nc = nil
 	d, key := r.d, r.key
 	cfg := d.h2Config()
 	cfg.ConnectRule = connectRules[a.alpn]
-	a.cc = h2net.NewClientConn(nc, h2net.ClientOptions{
+	cc := h2net.NewClientConn(nc, h2net.ClientOptions{
 		Config: cfg,
 		Idle: func(cc *h2net.ClientConn) {
 			d.pool.setIdle(key, cc, d.idleTimeout())
@@ -61,21 +30,21 @@ func (r *race) startHTTP2(a *attempt) {
 		Closed: func(cc *h2net.ClientConn, _ error) { d.pool.remove(key, cc) },
 		AltSvc: r.recvAltSvc,
 	})
+	a.cc = cc
 	r.watchSettings(a)
+	return cc
 }
 
 // connectRules say by ALPN protocol when Extended CONNECT may be used; "h2" is the zero rule.
 var connectRules = map[string]h2.ConnectRule{"h2.1": h2.UnlessOff, "wsoverh2": h2.Implied}
 
-// sendConnect opens a stream with an Extended CONNECT, on a connection whose HTTP/2 has not begun in its first flight.
-func (r *race) sendConnect(a *attempt) {
-	r.open(a, (*h2net.ClientConn).OpenConnect)
-}
-
 // sendFrame proposes a stream of type WebSocket.
 func (r *race) sendFrame(a *attempt) {
-	r.open(a, (*h2net.ClientConn).OpenFrame)
-	if call := a.call; call != nil {
+	r.open(a, func(cc transport.Mux, req transport.ConnectRequest) (transport.Call, error) {
+		call, err := cc.(*h2net.ClientConn).OpenFrame(req)
+		if err != nil {
+			return nil, err
+		}
 		go func() {
 			select {
 			case <-call.Accepted():
@@ -83,57 +52,15 @@ func (r *race) sendFrame(a *attempt) {
 			case <-a.ctx.Done():
 			}
 		}()
-	}
-}
-
-func (r *race) open(a *attempt, send func(*h2net.ClientConn, h2net.ConnectRequest) (*h2net.Call, error)) {
-	if a.cc == nil && a.nc != nil {
-		r.startHTTP2(a)
-	}
-	began := time.Now()
-	var err error
-	if a.cc != nil {
-		h := r.header.Clone()
-		handshake.SetRequest(h, r.offer, "")
-		if a.alt != nil {
-			h.Set("Alt-Used", a.alt.Addr())
-		}
-		a.call, err = send(a.cc, h2net.ConnectRequest{
-			Scheme: map[bool]string{true: "https", false: "http"}[r.key.secure], Authority: r.host, Path: requestURI(r.url), Header: h,
-		})
-	}
-	if a.cc == nil || err != nil {
-		a.call = nil
-		go r.tell(a, negotiate.NoSlot{Attempt: a.id})
-		return
-	}
-	go r.awaitResponse(a, a.call, began)
-}
-
-func (r *race) awaitResponse(a *attempt, call *h2net.Call, began time.Time) {
-	res, err := call.Response(a.ctx)
-	if err != nil {
-		if a.ctx.Err() == nil {
-			r.step(a, "response", began, err.Error())
-			r.tell(a, r.callFailed(a, err))
-		}
-		return
-	}
-	r.step(a, "response", began, res.Status)
-	o := responded{a: a, response: res}
-	if res.StatusCode/100 == 2 && !call.Ended() {
-		o.stream = call.Stream()
-	}
-	o.Response = negotiate.Response{Attempt: a.id, Status: res.StatusCode, Ended: call.Ended()}
-	o.check(r.offer, "")
-	r.tell(a, o) // a call that is not told is cancelled by release
+		return call, nil
+	})
 }
 
 // settle ends an assumption that was wrong: the stream is reset, and the connection goes into the pool once a PING behind
 // that was answered. It goes on when the dial is over.
 func (r *race) settle(a *attempt, ifKilled negotiate.Remember) {
 	r.endProbe(a)
-	cc := a.cc
+	cc := a.cc.(*h2net.ClientConn)
 	a.release()
 	a.pooled = true // by us, in a moment
 	d, key, alpn, mem, secure := r.d, r.key, a.alpn, r.memory, r.key.secure

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/h2/wire"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A ClientConn is the client's end of one HTTP/2 connection. Its methods are safe for concurrent use.
@@ -124,22 +125,10 @@ func (cc *ClientConn) State() ClientState {
 }
 
 // ClientState is a snapshot of a ClientConn.
-type ClientState struct {
-	SettingsReceived bool
-	ConnectProtocol  bool // Extended CONNECT may be used now; on h2: SETTINGS_ENABLE_CONNECT_PROTOCOL = 1 was received
-	ConnectPresent   bool // the first SETTINGS had ENABLE_CONNECT_PROTOCOL, whatever its value
-	ConnectAtFirst   bool // ConnectProtocol as the first SETTINGS left it; a 2xx to an assumed CONNECT counts only then
-	Slots            int  // streams that can be opened now
-	Streams          int  // streams open now
-	Draining         bool // GOAWAY received or sent, or ended
-	ConnID           uint64
-}
+type ClientState = transport.MuxState
 
 // A ConnectRequest is an Extended CONNECT (RFC 8441, Section 4).
-type ConnectRequest struct {
-	Scheme, Authority, Path string // Path with the query
-	Header                  http.Header
-}
+type ConnectRequest = transport.ConnectRequest
 
 // OpenConnect sends the request and returns at once; it does not look at ConnectProtocol (that is the caller's
 // decision). The error says that the connection takes no stream (ErrNoSlot) or has ended.
