@@ -5,14 +5,19 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
 
 // DialContext connects to addr, "10.0.0.2:443" or a name that AddHost gave an address. It takes one round trip, SYN and
 // SYN-ACK. Where nobody listens it fails after one round trip with ECONNREFUSED, and a SYN that is swallowed fails with
-// ctx, at the latest after two minutes with ETIMEDOUT. Errors are *net.OpError, as from package net.
+// ctx, at the latest after two minutes with ETIMEDOUT. Errors are *net.OpError, as from package net. On "udp" it makes a
+// connected *PacketConn and takes no time.
 func (n *Network) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if strings.HasPrefix(network, "udp") {
+		return n.dialUDP(network, addr)
+	}
 	n.count(func(s *Stats) { s.Dials++ })
 	to, err := n.resolve(addr)
 	if err != nil {

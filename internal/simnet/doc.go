@@ -1,5 +1,6 @@
-// Package simnet is a TCP network in memory for tests in fake time: links with a delay, listeners and dialers by
-// address, addresses that refuse or swallow a SYN, slow readers, resets and cut cables.
+// Package simnet is a network in memory for tests in fake time. TCP: links with a delay, listeners and dialers by
+// address, addresses that refuse or swallow a SYN, slow readers, resets and cut cables. UDP: sockets that quic-go runs
+// over, addresses that refuse or swallow datagrams, and loss and reordering by a seed.
 //
 // Inside a [testing/synctest] bubble its waits are durable (channels and timers only, and no lock is held across one),
 // so time advances exactly from one arrival to the next and a test can count round trips:
@@ -12,6 +13,6 @@
 //		... n.RoundTrips(start) == 1
 //	})
 //
-// What it leaves out: bandwidth, loss, reordering, and the reset that a real kernel sends when a socket is closed with
-// unread bytes in it.
+// What it leaves out: bandwidth, loss and reordering under TCP, and the reset that a real kernel sends when a socket is
+// closed with unread bytes in it.
 package simnet

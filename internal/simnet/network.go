@@ -21,6 +21,9 @@ type Network struct {
 	hosts     map[string][]netip.Addr
 	listeners map[string]*Listener
 	ends      map[*Conn]struct{} // Invariant: the ends that are neither closed nor reset by their owner
+	udp       map[string]UDP
+	sockets   map[netip.AddrPort]*PacketConn // Invariant: the UDP sockets that are open
+	seed      uint64
 	tap       func(Segment)
 	stats     Stats
 	ports     int // client ports given out
@@ -35,6 +38,8 @@ func New(rtt time.Duration) *Network {
 		hosts:     make(map[string][]netip.Addr),
 		listeners: make(map[string]*Listener),
 		ends:      make(map[*Conn]struct{}),
+		udp:       make(map[string]UDP),
+		sockets:   make(map[netip.AddrPort]*PacketConn),
 	}
 }
 
@@ -58,7 +63,8 @@ type Link struct {
 	BlackHole bool // a SYN is answered by nothing
 }
 
-// SetLink sets what the way to addr ("10.0.0.2:443") is like for connections that are dialed from now on.
+// SetLink sets what the way to addr ("10.0.0.2:443") is like for connections that are dialed, and for datagrams (their
+// RTT only) that are sent, from now on.
 func (n *Network) SetLink(addr string, l Link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -83,7 +89,7 @@ type Segment struct {
 	Data     []byte        // a copy
 }
 
-// Tap sees every Write from now on; nil ends that. f is called one Write at a time on the writer's goroutine and must not
+// Tap sees every Write on a connection from now on; nil ends that. f is called one Write at a time on the writer's goroutine and must not
 // block or call the Network.
 func (n *Network) Tap(f func(Segment)) {
 	n.mu.Lock()
@@ -99,6 +105,9 @@ type Stats struct {
 	EndsOpen int   // ends of connections that their owners have not closed; an established connection has two
 	Writes   int   // calls of Write that sent something
 	Bytes    int64 // sent, both directions
+
+	Packets     int // datagrams sent
+	PacketsLost int // of them, those that no socket received
 }
 
 // Stats returns the counts as they stand.
@@ -110,7 +119,7 @@ func (n *Network) Stats() Stats {
 	return s
 }
 
-// Open lists the ends of connections that their owners have not closed, for a check of leaks.
+// Open lists the ends of connections and the sockets that their owners have not closed, for a check of leaks.
 func (n *Network) Open() []string {
 	var s []string
 	for _, c := range n.openEnds() {
@@ -120,18 +129,29 @@ func (n *Network) Open() []string {
 		}
 		s = append(s, fmt.Sprintf("%s end of %v - %v, opened at %v", side, c.local, c.remote, c.opened.Sub(n.start)))
 	}
+	for _, c := range n.openSockets() {
+		side := "server"
+		if c.client {
+			side = "client"
+		}
+		s = append(s, fmt.Sprintf("%s's UDP socket %v, opened at %v", side, c.local, c.opened.Sub(n.start)))
+	}
 	return s
 }
 
-// Close closes every listener and resets every connection that is left.
+// Close closes every listener and socket, and resets every connection that is left.
 func (n *Network) Close() error {
 	n.closeListeners()
 	for _, c := range n.openEnds() {
 		c.Reset()
 	}
+	for _, c := range n.openSockets() {
+		c.Close()
+	}
 	return nil
 }
 
+// closeListeners closes what listens, servers' sockets included.
 func (n *Network) closeListeners() {
 	n.mu.Lock()
 	listeners := slices.Collect(maps.Values(n.listeners))
@@ -139,6 +159,17 @@ func (n *Network) closeListeners() {
 	for _, l := range listeners {
 		l.Close()
 	}
+	for _, c := range n.openSockets() {
+		if !c.client {
+			c.Close()
+		}
+	}
+}
+
+func (n *Network) openSockets() []*PacketConn {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Values(n.sockets))
 }
 
 func (n *Network) openEnds() []*Conn {
@@ -154,8 +185,7 @@ func (n *Network) connect(l Link, server *net.TCPAddr) (client, accepted *Conn) 
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	local := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 49152 + n.ports%16384}
-	n.ports++
+	local := net.TCPAddrFromAddrPort(n.clientAddr())
 	client = &Conn{net: n, in: down, out: up, local: local, remote: server, client: true, opened: now}
 	accepted = &Conn{net: n, in: up, out: down, local: server, remote: local, opened: now}
 	n.ends[client] = struct{}{}

@@ -1,0 +1,142 @@
+package simnet
+
+import (
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// UDP says what happens to datagrams on the way to and from an address. The zero value delivers all of them in order,
+// each after half a round trip of the [Link].
+type UDP struct {
+	Block  bool // datagrams are swallowed in silence
+	Refuse bool // they are answered by ICMP port unreachable, as they are where nobody listens
+
+	Loss         float64       // share of the datagrams that is lost, 0 to 1
+	Reorder      float64       // share that arrives ReorderDelay later than the others, 0 to 1
+	ReorderDelay time.Duration // 0: a quarter of the round trip
+}
+
+// SetUDP sets what happens to the datagrams that are sent from now on to and from addr ("10.0.0.2:443"), or, where addr
+// is "", to and from every address that has no setting of its own. The destination's setting comes before the source's.
+func (n *Network) SetUDP(addr string, u UDP) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.udp[addr] = u
+}
+
+// Seed seeds the generators of the sockets that are opened from now on; which of a socket's datagrams are lost and
+// late depends on the seed, its address and their order alone. The default is 0.
+func (n *Network) Seed(seed uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.seed = seed
+}
+
+// ListenPacket opens a UDP socket on addr, "10.0.0.2:443"; ":0" is a fresh port of the client's host. It panics where addr
+// is no address or in use. A server's socket is closed by [Network.Close] and at the end of [Run]; a client's that is
+// left open is reported, as connections are.
+func (n *Network) ListenPacket(addr string) *PacketConn {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if addr == ":0" {
+		return n.openPacketConn(n.clientAddr(), nil)
+	}
+	return n.openPacketConn(netip.MustParseAddrPort(addr), nil)
+}
+
+// dialUDP opens a connected socket.
+func (n *Network) dialUDP(network, addr string) (net.Conn, error) {
+	to, err := n.resolve(addr)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.openPacketConn(n.clientAddr(), (*net.UDPAddr)(to)), nil
+}
+
+// clientAddr is the client's host with the next port. It needs n.mu.
+func (n *Network) clientAddr() netip.AddrPort {
+	for {
+		addr := netip.AddrPortFrom(clientHost, uint16(49152+n.ports%16384))
+		n.ports++
+		if n.sockets[addr] == nil {
+			return addr
+		}
+	}
+}
+
+// way returns what becomes of a datagram that is sent now: when it arrives at whom, whether it is lost (to is nil), and
+// whether its sender hears that it was refused.
+func (n *Network) way(from *PacketConn, dst netip.AddrPort, size int) (to *PacketConn, delay time.Duration, refused bool) {
+	src := from.local.AddrPort().String()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stats.Packets++
+	u, ok := n.udp[dst.String()]
+	if !ok {
+		if u, ok = n.udp[src]; !ok {
+			u = n.udp[""]
+		}
+	}
+	l, ok := n.links[dst.String()]
+	if !ok {
+		l = n.links[src]
+	}
+	if l.RTT == 0 {
+		l.RTT = n.rtt
+	}
+	lost, late := from.rng.Float64() < u.Loss, from.rng.Float64() < u.Reorder
+	delay = l.RTT / 2
+	to = n.sockets[dst]
+	switch {
+	case u.Block, lost, size > maxPacketBytes-headerBytes(dst):
+		to = nil
+	case u.Refuse, to == nil:
+		to, refused, delay = nil, true, l.RTT
+	case late && u.ReorderDelay == 0:
+		delay += l.RTT / 4
+	case late:
+		delay += u.ReorderDelay
+	}
+	if to == nil {
+		n.stats.PacketsLost++
+	}
+	return to, delay, refused
+}
+
+// openPacketConn needs n.mu.
+func (n *Network) openPacketConn(local netip.AddrPort, remote *net.UDPAddr) *PacketConn {
+	if n.sockets[local] != nil {
+		panic("simnet: " + local.String() + "/udp is in use")
+	}
+	c := &PacketConn{
+		net: n, local: net.UDPAddrFromAddrPort(local), remote: remote, opened: time.Now(),
+		client: local.Addr() == clientHost,
+		rng:    rand.New(rand.NewPCG(n.seed, socketSeed(local))),
+	}
+	n.sockets[local] = c
+	return c
+}
+
+func socketSeed(a netip.AddrPort) (seed uint64) {
+	for _, b := range a.Addr().As16() {
+		seed = seed*31 + uint64(b)
+	}
+	return seed<<16 | uint64(a.Port())
+}
+
+// headerBytes is what IP and UDP take of a packet.
+func headerBytes(a netip.AddrPort) int {
+	if a.Addr().Is4() {
+		return 20 + 8
+	}
+	return 40 + 8
+}
+
+var clientHost = netip.AddrFrom4([4]byte{10, 0, 0, 1})
+
+// maxPacketBytes is the MTU of every link, IP header included.
+const maxPacketBytes = 1500
