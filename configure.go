@@ -60,14 +60,19 @@ type ServerOptions struct {
 // Shutdown also closes the WebSockets with StatusGoingAway, and does not wait for those over HTTP/1.1 (a [Server] does).
 // HTTP/2 without TLS (prior knowledge) works where s.Protocols allows it.
 func ConfigureServer(s *http.Server, opts *ServerOptions) error {
-	_, err := configure(s, opts)
-	return err
-}
-
-func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 	if opts == nil {
 		opts = &ServerOptions{}
 	}
+	var advert *advertisement
+	if opts.AltSvc != "" {
+		advert = &advertisement{fixed: opts.AltSvc}
+	}
+	_, err := configure(s, opts, advert)
+	return err
+}
+
+// configure sets s up. advert may be nil: no alternative services.
+func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2net.Server, error) {
 	if _, ok := s.TLSNextProto["h2"]; ok {
 		return nil, errors.New("weft: ConfigureServer: the http.Server has an HTTP/2 already (TLSNextProto), or serves")
 	}
@@ -94,9 +99,9 @@ func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 		ErrorLog:     opts.ErrorLog,
 	}
 	srv.ConnectRules = connectRules
-	if v := opts.AltSvc; v != "" {
-		srv.AltSvc = h2net.AltSvc{Value: func(string) string { return v }, Frame: true}
-		s.Handler = altSvcHandler{next: s.Handler, value: v}
+	if advert != nil {
+		srv.AltSvc = h2net.AltSvc{Value: func(string) string { return advert.value() }, Frame: true}
+		s.Handler = altSvcHandler{next: s.Handler, advert: advert}
 	}
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = s.ErrorLog
@@ -145,23 +150,6 @@ func (o *ServerOptions) alpn() (tokens []string, err error) {
 		}
 	}
 	return tokens, nil
-}
-
-// An altSvcHandler adds Alt-Svc to HTTP/1.1 responses, the 101 included. RFC 7838, Section 3.
-type altSvcHandler struct {
-	next  http.Handler
-	value string
-}
-
-func (h altSvcHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 {
-		w.Header().Set("Alt-Svc", h.value)
-	}
-	next := h.next
-	if next == nil {
-		next = http.DefaultServeMux
-	}
-	next.ServeHTTP(w, r)
 }
 
 func (o *ServerOptions) config() h2.Config {

@@ -38,11 +38,12 @@ type Server struct {
 	BaseContext func(net.Listener) context.Context
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 
-	once sync.Once
-	err  error
-	http http.Server
-	h2   *h2net.Server
-	reg  *registry
+	once   sync.Once
+	err    error
+	http   http.Server
+	h2     *h2net.Server
+	advert advertisement
+	reg    *registry
 }
 
 // ErrServerClosed is what Serve and its kin return after Shutdown or Close.
@@ -65,7 +66,8 @@ func (s *Server) init() error {
 		s.http.Protocols.SetHTTP1(true)
 		s.http.Protocols.SetHTTP2(true)
 		s.http.Protocols.SetUnencryptedHTTP2(true)
-		s.h2, s.err = configure(&s.http, &s.Options)
+		s.advert.fixed = s.Options.AltSvc
+		s.h2, s.err = configure(&s.http, &s.Options, &s.advert)
 		s.reg = register(&s.http)
 	})
 	return s.err

@@ -14,6 +14,9 @@ import (
 type Dialer struct {
 	// NetDial makes TCP connections, to origins and to proxies; nil: a net.Dialer.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// NetDialUDP opens a UDP socket for the peer addr (host:port) and says which address that is; nil: the system's resolver and
+	// a socket of net.ListenPacket.
+	NetDialUDP func(ctx context.Context, addr string) (net.PacketConn, net.Addr, error)
 	// TLSConfig is for origins and for https proxies; nil: the zero Config. NextProtos and, where it is empty, ServerName
 	// are replaced; it is not changed.
 	TLSConfig *tls.Config
