@@ -37,6 +37,7 @@ var layers = map[string]layer{
 	"internal/netdial":   {rank: 30},
 	"internal/memory":    {rank: 30},
 	"internal/devcert":   {rank: 30},
+	"resolver":           {rank: 30},
 	"internal/simnet":    {rank: 30, testOnly: true, exceptions: []string{"lab"}},
 
 	"internal/h1":       {rank: 40},
@@ -62,6 +63,7 @@ var forTests = map[string]bool{
 var owners = map[string][]string{
 	"golang.org/x/net/http2/hpack":     {"internal/h2", "internal/h2/wire"},
 	"golang.org/x/net/http2":           {},
+	"golang.org/x/net/dns/":            {"resolver"},
 	"github.com/quic-go/":              {"internal/h3"},
 	"github.com/klauspost/compress/":   {"internal/deflate"},
 	"github.com/spf13/cobra":           {"cmd/weft"},
