@@ -208,7 +208,7 @@ func TestDialErrors(t *testing.T) {
 			{url: "wss://a:b@example.com/", want: "user information"},
 			{url: e.url, want: "Sec-Websocket-Key", opts: &weft.DialOptions{HTTPHeader: http.Header{"Sec-Websocket-Key": {"x"}}}},
 			{url: e.url, want: "not allowed", opts: &weft.DialOptions{HTTPHeader: http.Header{"X-A": {"a\r\nb"}}}},
-			{url: e.url, want: "not available yet", opts: &weft.DialOptions{Policy: &weft.Policy{Rungs: []weft.Rung{"h3"}}}},
+			{url: "ws://example.com:443", want: "which needs TLS", opts: &weft.DialOptions{Policy: &weft.Policy{Rungs: []weft.Rung{"h3"}}}},
 			{url: "wss://example.com:444/", want: "refused"},
 			{url: "wss://nobody.example.com/", want: "nobody.example.com"},
 			{url: "wss://10.0.0.2:443/", want: "certificate"},

@@ -72,11 +72,19 @@ type Dialer struct {
 	// Partition keeps what is remembered for one user from another, where one Memory serves several.
 	Partition string
 
+	// Network names the network that the machine is on: what was found out on one is not taken for another's. It may be called with every
+	// Dial. nil: a digest of the subnets of the machine's interfaces.
+	Network func() string
+
 	// Trace is told the steps of every Dial whose options have no Trace. It must not block.
 	Trace func(TraceEvent)
 
 	pool pool
 	alt  altCache
+
+	networkMu   sync.Mutex // for the next two
+	networkName string
+	networkAt   time.Time // when it was asked for; zero: never
 
 	once        sync.Once // for what follows
 	store       Memory

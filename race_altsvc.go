@@ -18,6 +18,14 @@ type altCache struct {
 	broken map[brokenAlt]time.Time
 }
 
+// networkChanged forgets what holds for one network only.
+func (c *altCache) networkChanged() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cache.NetworkChanged()
+	c.broken = nil
+}
+
 type brokenAlt struct {
 	origin string
 	alt    negotiate.Alternative

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weftws/weft/internal/memory"
+	"github.com/weftws/weft/internal/netdial"
 	"github.com/weftws/weft/negotiate"
 )
 
@@ -43,13 +44,51 @@ func (d *Dialer) memoryFor(key poolKey, p Policy) originMemory {
 	})
 	host, port, _ := net.SplitHostPort(key.addr)
 	k := negotiate.Key{
-		Scheme: "ws", Host: host, Port: port, Proxy: key.proxy, ALPNSet: p.ALPNSet(), Partition: d.Partition,
+		Scheme: "ws", Host: host, Port: port, Proxy: key.proxy, Network: d.network(), ALPNSet: p.ALPNSet(), Partition: d.Partition,
 	}
 	if key.secure {
 		k.Scheme, k.TLSIdentity = "wss", d.tlsIdentity
 	}
 	return originMemory{store: d.store, key: k}
 }
+
+// networkMemory is the memory's page about the network of one dial.
+func (m originMemory) network() originMemory {
+	return originMemory{store: m.store, key: negotiate.NetworkKey(m.key.Network)}
+}
+
+// network names the network that this machine is on, and lets go of what an earlier one said.
+func (d *Dialer) network() string {
+	if d.Network != nil {
+		return d.noteNetwork(d.Network())
+	}
+	d.networkMu.Lock()
+	known := time.Since(d.networkAt) < networkFor && !d.networkAt.IsZero()
+	name := d.networkName
+	d.networkMu.Unlock()
+	if known {
+		return name
+	}
+	return d.noteNetwork(netdial.Network())
+}
+
+// noteNetwork notes the name of the network.
+//
+// "clients SHOULD remove from cache all alternative services that lack the "persist" flag with the value "1" when they detect such a
+// change". RFC 7838, Section 2.2.
+func (d *Dialer) noteNetwork(name string) string {
+	d.networkMu.Lock()
+	changed := !d.networkAt.IsZero() && name != d.networkName
+	d.networkName, d.networkAt = name, time.Now()
+	d.networkMu.Unlock()
+	if changed {
+		d.alt.networkChanged()
+	}
+	return name
+}
+
+// networkFor is how long the name of the network is not asked for again: asking costs some system calls.
+const networkFor = 5 * time.Second
 
 // tlsIdentity is a digest of what decides which servers are trusted and who we are to them; "" for the defaults.
 func tlsIdentity(c *tls.Config) string {
