@@ -1,6 +1,9 @@
 package negotiate
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // altSvc is the rung of alternative services: the connection is made to where an earlier response said, and goes on as the rung does that
 // speaks its protocol. It is a hint: what fails there is tried at the origin, and says nothing about the origin.
@@ -18,12 +21,23 @@ func (m *Machine) alternative() *Alternative {
 	if m.altTried || !m.allowed(AltSvc) || m.facts.Proxied || m.fellBack || m.renewed {
 		return nil
 	}
-	for _, alt := range m.facts.Alternatives {
-		if _, ok := m.rungFor(alt.ALPN, m.allowedThere); ok && alt.ALPN != "" {
+	for _, alt := range m.alternatives() {
+		// h3 is raced: see quic.go.
+		if r, ok := m.rungFor(alt.ALPN, m.allowedThere); ok && r != H3 && alt.ALPN != "" {
 			return &alt
 		}
 	}
 	return nil
+}
+
+// alternatives are those of earlier responses, then those of an HTTPS record.
+func (m *Machine) alternatives() []Alternative {
+	list := slices.Clone(m.facts.Alternatives)
+	for _, alt := range m.facts.Hints {
+		alt.Hint = true
+		list = append(list, alt)
+	}
+	return list
 }
 
 // allowedThere is allowed on an alternative service. Choice: who allows alternative services allows what speaks the protocols that they are

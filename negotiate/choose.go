@@ -17,14 +17,22 @@ func (m *Machine) choose(now time.Time) {
 		return
 	}
 	offer := m.offer(now)
+	alt, quic := m.quicTarget(now)
 	switch {
+	case m.quic == nil && (quic || len(offer) > 0 && offer[0] != http11) && m.worthAwaiting():
+		m.awaitsRace = m.awaitsRace || quic
+		m.awaitProbe(now)
+	case quic:
+		m.startQUIC(now, alt)
+	case len(offer) == 0 && !m.policy.allowsTCP() && (!m.facts.Secure || m.facts.Proxied):
+		m.fail(0, Disallowed, "policy has no rung but h3, which needs TLS and goes through no proxy", nil)
+	case len(offer) == 0 && !m.policy.allowsTCP():
+		m.fail(0, Version, noConnectProtocolH3+withoutUpgrade, nil)
 	case len(offer) == 0 && !m.facts.Secure && !m.facts.PriorKnowledge:
 		m.fail(0, Disallowed, "policy has no rung for ws without prior knowledge of HTTP/2: it needs upgrade", nil)
 	case len(offer) == 0:
 		// What the server said on a live connection holds for the next one, too.
 		m.fail(0, Version, noConnectProtocol+withoutUpgrade, nil)
-	case offer[0] != http11 && m.worthAwaiting():
-		m.awaitProbe(now)
 	default:
 		if alt := m.alternative(); alt != nil {
 			m.connectAlt(*alt)
@@ -108,6 +116,8 @@ func (m *Machine) allowed(r Rung) bool {
 		return true
 	case m.fellBack:
 		return false
+	case r == H3:
+		return m.facts.Secure && !m.facts.Proxied
 	case r == Token || r == H21 || r == AltSvc:
 		return m.facts.Secure
 	}
@@ -123,31 +133,42 @@ func (m *Machine) may(r Rung, now time.Time) bool {
 func (m *Machine) liveSaysNo(r Rung) bool {
 	is := func(f func(LiveConn) bool) bool { return slices.ContainsFunc(m.facts.Live, f) }
 	switch r {
+	case H3:
+		return !m.knownGood(overQUIC) && is(func(c LiveConn) bool { return overQUIC(c) && c.SettingsReceived && !c.Draining })
 	case Settings, Assume, H21:
-		return !m.knownGood() && is(func(c LiveConn) bool { return c.SettingsReceived && !c.Draining && c.Alt == nil })
+		return !m.knownGood(overTCP) && is(func(c LiveConn) bool {
+			return overTCP(c) && c.SettingsReceived && !c.Draining && c.Alt == nil
+		})
 	case Frame:
 		return is(func(c LiveConn) bool { return c.NoFrames && !c.Draining && c.Alt == nil })
 	}
 	return false
 }
 
-// knownGood reports whether a live connection of the server's allows Extended CONNECT.
-func (m *Machine) knownGood() bool {
-	return slices.ContainsFunc(m.facts.Live, func(c LiveConn) bool { return c.ConnectProtocol })
+// knownGood reports whether a live connection of the server's allows Extended CONNECT, one of those for which is holds.
+func (m *Machine) knownGood(is func(LiveConn) bool) bool {
+	return slices.ContainsFunc(m.facts.Live, func(c LiveConn) bool { return c.ConnectProtocol && is(c) })
 }
+
+func overQUIC(c LiveConn) bool { return c.ALPN == alpnH3 }
+func overTCP(c LiveConn) bool  { return c.ALPN != alpnH3 }
+func anyConn(LiveConn) bool    { return true }
 
 // usableLive returns the first live connection that this dial may use, and the rung for it. Those that need no proposal come first.
 func (m *Machine) usableLive(now time.Time) (LiveConn, Rung, bool) {
-	if m.renewed || m.fellBack {
+	if m.renewed || m.fellBack || m.quic != nil {
 		return LiveConn{}, "", false
 	}
-	for _, r := range []Rung{Token, H21, Settings, Frame} {
+	for _, r := range []Rung{Token, H21, H3, Settings, Frame} {
 		for _, c := range m.facts.Live {
 			if c.Slots <= 0 || c.Draining || !strategies[r].speaks(c.ALPN) {
 				continue
 			}
 			usable := m.allowed(r) && !m.memoryForbidsLive(r, now)
-			if c.Alt != nil {
+			switch {
+			case c.Alt != nil && r == H3:
+				usable = usable && !m.quicAltTried
+			case c.Alt != nil:
 				usable = m.allowed(AltSvc) && !m.altTried && m.allowedThere(r)
 			}
 			if usable && (r == Frame && c.SettingsReceived && !c.NoFrames || r != Frame && c.ConnectProtocol) {
@@ -159,9 +180,16 @@ func (m *Machine) usableLive(now time.Time) (LiveConn, Rung, bool) {
 }
 
 // worthAwaiting: another dial's probe is worth waiting for once, while nothing is known; and again where it will carry
-// WebSockets. If the origin turns out to have no HTTP/2, those who waited must not wait for one another.
+// WebSockets. If the origin turns out to have no HTTP/2, those who waited must not wait for one another. A dial that races QUIC and TCP has two
+// probes, and the first to end may be the one that lost.
 func (m *Machine) worthAwaiting() bool {
-	return m.facts.Probing > 0 && !m.renewed && (m.awaits == 0 || m.knownGood() && m.awaits < maxAwaits)
+	switch {
+	case m.facts.Probing == 0 || m.renewed:
+		return false
+	case m.awaits == 0 || m.awaits == 1 && m.awaitsRace:
+		return true
+	}
+	return m.knownGood(anyConn) && m.awaits < maxAwaits
 }
 
 func (m *Machine) awaitProbe(now time.Time) {

@@ -30,7 +30,7 @@ func TestRandomDials(t *testing.T) {
 		}
 		succeeded[d.by]++
 	}
-	for _, r := range []Rung{Upgrade, Settings, Assume, Token, H21, Frame, AltSvc} {
+	for _, r := range Rungs() {
 		if succeeded[r] == 0 {
 			t.Errorf("no dial has succeeded by %s", r)
 		}
@@ -51,6 +51,9 @@ type dice struct {
 	awaiting bool
 	timer    time.Time
 	spares   int
+	quics    int
+	alone    *diceConn // of QUIC, while TCP has not begun though it may
+	until    time.Time // when it is to begin at the latest
 	ended    int
 	by       Rung // "": it has failed
 }
@@ -64,9 +67,15 @@ type diceConn struct {
 	live   bool
 	sent   string // "upgrade", "connect", "frame"
 	early  bool   // before SETTINGS were reported
-	asked  bool   // HTTP/2 has begun
-	got    bool   // SETTINGS were reported
-	allow  bool   // ... and allow it
+	quic   bool
+	ticket bool // SETTINGS are remembered, and were not taken back
+	zero   bool // it may send 0-RTT data
+	status int  // of the last answer
+	tries  int  // CONNECTs on it
+	again  bool // it was asked again after an answer
+	asked  bool // HTTP/2 has begun
+	got    bool // SETTINGS were reported
+	allow  bool // ... and allow it
 	accept bool
 	ignore bool // FrameUnsupported
 	ok     bool // a valid 101 or 2xx was reported
@@ -82,7 +91,8 @@ func newDice(t *testing.T, seed uint64) *dice {
 }
 
 func (d *dice) randomPolicy() Policy {
-	p := Policy{Spare: SpareMode(d.r.IntN(3)), Once: d.r.IntN(5) == 0, Strict: d.r.IntN(5) == 0}
+	p := Policy{Spare: SpareMode(d.r.IntN(3)), Once: d.r.IntN(5) == 0, Strict: d.r.IntN(5) == 0, EarlyConnect: d.r.IntN(2) == 0}
+	p.HeadStart = []time.Duration{0, 0, -1, time.Second, time.Hour}[d.r.IntN(5)]
 	if d.r.IntN(3) > 0 {
 		p.Rungs = []Rung{}
 		for _, r := range Rungs() {
@@ -97,12 +107,13 @@ func (d *dice) randomPolicy() Policy {
 func (d *dice) randomFacts() Facts {
 	one := func(list ...string) string { return list[d.r.IntN(len(list))] }
 	f := Facts{Secure: d.r.IntN(4) > 0, PriorKnowledge: d.r.IntN(2) == 0, Proxied: d.r.IntN(6) == 0, Probing: max(0, d.r.IntN(4)-1)}
+	f.QUIC, f.EarlySession, f.Addr = QUICState(d.r.IntN(3)), d.r.IntN(2) == 0, one("", "alt:443")
 	if d.m != nil {
 		f.Secure, f.PriorKnowledge, f.Proxied = d.facts.Secure, d.facts.PriorKnowledge, d.facts.Proxied
 	}
 	for range d.r.IntN(3) {
 		c := LiveConn{
-			ID: d.r.Uint64N(5) + 1, ALPN: one("h2", "h2", "h2.1", "wsoverh2"), SettingsReceived: d.r.IntN(8) > 0,
+			ID: uint64(len(f.Live) + 1), ALPN: one("h2", "h2", "h2.1", "wsoverh2", "h3"), SettingsReceived: d.r.IntN(8) > 0,
 			ConnectProtocol: d.r.IntN(2) == 0, NoFrames: d.r.IntN(3) == 0, Slots: d.r.IntN(3), Draining: d.r.IntN(4) == 0,
 			Coalesced: d.r.IntN(4) == 0,
 		}
@@ -113,6 +124,9 @@ func (d *dice) randomFacts() Facts {
 	}
 	for range max(0, d.r.IntN(4)-1) {
 		f.Alternatives = append(f.Alternatives, Alternative{ALPN: one("h2", "h3", "h2.1", "wsoverh2", "http/1.1", ""), Host: "alt", Port: "443"})
+	}
+	for range max(0, d.r.IntN(4)-2) {
+		f.Hints = append(f.Hints, Alternative{ALPN: one("h2", "h3"), Host: "hint", Port: "443"})
 	}
 	for range max(0, d.r.IntN(4)-1) {
 		kind := findingKind(d.r.IntN(len(findings)))
@@ -140,8 +154,8 @@ func (d *dice) run() {
 	if d.ended != 1 {
 		d.t.Errorf("ended %d times", d.ended)
 	}
-	if n := len(d.m.Attempts()); n > maxAttempts || d.spares > 1 {
-		d.t.Errorf("%d attempts, %d spares", n, d.spares)
+	if n := len(d.m.Attempts()); n > maxAttempts || d.spares > 2 || d.quics > 2 {
+		d.t.Errorf("%d attempts, %d spares, %d of QUIC", n, d.spares, d.quics)
 	}
 	for _, a := range d.m.Attempts() {
 		if a.Verdict == "" {
@@ -170,6 +184,10 @@ func (d *dice) obey(orders []Order) {
 			d.t.Error("two handshakes at once")
 		}
 	}
+	// What QUIC costs where it is blocked.
+	if c := d.alone; c != nil && c.at == "connect" && (d.timer.IsZero() || d.timer.After(d.until)) {
+		d.t.Errorf("QUIC is alone, TCP should begin at %v, the timer is set to %v", d.until, d.timer)
+	}
 }
 
 func (d *dice) obeyOne(o Order) {
@@ -183,6 +201,7 @@ func (d *dice) obeyOne(o Order) {
 	send := func(c *diceConn, what string) {
 		c.at, c.sent, c.early = "response", what, !c.got
 		c.asked = true
+		c.tries++
 	}
 	switch o := o.(type) {
 	case UseLive:
@@ -199,8 +218,12 @@ func (d *dice) obeyOne(o Order) {
 		if c.at == "connected" && c.alpn == "h2" && (d.policy.Strict || d.policy.Once) {
 			d.t.Errorf("%v is assumed under %+v", o, d.policy)
 		}
-		if c.at == "answered" && !(c.ignore && c.got && c.allow) {
+		if c.at == "answered" && !(c.ignore && c.got && c.allow) && !(c.quic && c.status == 425 && !c.again) {
 			d.t.Errorf("%v after %+v", o, c)
+		}
+		c.again = c.again || c.at == "answered"
+		if c.quic && !c.allow && !c.ticket {
+			d.t.Errorf("%v without SETTINGS: %+v", o, c)
 		}
 		send(c, "connect")
 	case SendFrame:
@@ -208,7 +231,19 @@ func (d *dice) obeyOne(o Order) {
 	case SendUpgrade:
 		send(expect(o.Attempt, "connected"), "upgrade")
 	case Keep:
+		if c := d.conns[o.Attempt]; c != nil && c.quic && c.at == "connected" {
+			c.at = "over" // TCP was faster
+			return
+		}
 		expect(o.Attempt, "got settings", "answered").at = "over"
+	case RememberNetwork:
+		if o.QUIC == QUICUnknown || o.TTL <= 0 || d.quics == 0 {
+			d.t.Errorf("wrong order %v", o)
+		}
+	case DropAlternative:
+		if o.Alt.Hint {
+			d.t.Errorf("%v: it is a hint", o)
+		}
 	case Settle:
 		c := expect(o.Attempt, "response", "answered")
 		if c.sent != "connect" || !c.got || c.allow || c.alt || o.IfKilled.Verdict != No {
@@ -246,15 +281,15 @@ func (d *dice) succeed(o Succeed, c *diceConn) {
 	ok := c.ok
 	switch c.sent {
 	case "connect":
-		ok = ok && c.got && c.allow
+		ok = ok && (c.got && c.allow || c.ticket)
 	case "frame":
 		ok = ok && c.accept
 	}
-	if !ok || o.Reused != c.live || (o.Rung == AltSvc) != c.alt {
+	if !ok || o.Reused != c.live || (o.Rung == H3) != c.quic || !c.quic && (o.Rung == AltSvc) != c.alt {
 		d.t.Errorf("%v of %+v", o, c)
 	}
 	for id, other := range d.conns {
-		if other.spare && id != o.Attempt && other.at != "over" {
+		if other.spare && id != o.Attempt && other.at != "over" && other.sent == "" {
 			d.t.Errorf("the spare is left at %s", other.at)
 		}
 	}
@@ -263,7 +298,7 @@ func (d *dice) succeed(o Succeed, c *diceConn) {
 func (d *dice) useLive(o UseLive) {
 	for _, l := range d.facts.Live {
 		if l.ID == o.Conn && !l.Draining && l.Slots > 0 && (o.Frame && !l.NoFrames || !o.Frame && l.ConnectProtocol) {
-			c := &diceConn{at: "response", sent: "connect", alpn: l.ALPN, live: true, alt: l.Alt != nil, asked: true, got: true, allow: l.ConnectProtocol}
+			c := &diceConn{at: "response", sent: "connect", alpn: l.ALPN, live: true, alt: l.Alt != nil, asked: true, got: true, allow: l.ConnectProtocol, quic: l.ALPN == alpnH3}
 			if o.Frame {
 				c.sent = "frame"
 			}
@@ -290,10 +325,40 @@ func (d *dice) connect(o Connect) {
 			d.t.Errorf("%v under %+v", o, d.policy)
 		}
 	}
-	if o.Alt != nil && (d.facts.Proxied || !d.facts.Secure || !slices.Contains(d.policy.Rungs, AltSvc)) {
+	if o.Alt != nil && (d.facts.Proxied || !d.facts.Secure || !o.QUIC && !slices.Contains(d.policy.Rungs, AltSvc)) {
 		d.t.Errorf("%v under %+v", o, d.policy)
 	}
-	d.conns[o.Attempt] = &diceConn{at: "connect", spare: o.Spare, alt: o.Alt != nil}
+	if slices.Contains(o.ALPN, alpnH3) != o.QUIC || o.QUIC && (len(o.ALPN) > 1 || o.Spare || !o.Probe) {
+		d.t.Errorf("wrong order %v", o)
+	}
+	c := &diceConn{at: "connect", spare: o.Spare, alt: o.Alt != nil, quic: o.QUIC, zero: o.Early}
+	d.conns[o.Attempt] = c
+	if o.QUIC {
+		d.connectQUIC(o, c)
+	} else {
+		d.alone = nil
+	}
+}
+
+func (d *dice) connectQUIC(o Connect, c *diceConn) {
+	p, f := d.policy, d.m.facts
+	d.quics++
+	if len(d.m.offer(d.now)) > 0 {
+		d.alone, d.until = c, d.now.Add(p.headStart())
+	}
+	said := o.Alt != nil || f.Known.Verdict(H3, d.now) == Yes || slices.ContainsFunc(f.Live, overQUIC)
+	switch {
+	case f.Proxied || !f.Secure || !p.allows(H3):
+		d.t.Errorf("%v under %+v", o, p)
+	case p.allowsTCP() && (f.QUIC == QUICBlocked || f.Known.Verdict(H3, d.now) == No):
+		d.t.Errorf("%v against what is known", o)
+	case p.Rungs == nil && !said:
+		d.t.Errorf("%v although nobody has said so", o)
+	case o.Early && (!p.EarlyConnect || p.Once || p.Strict || !f.EarlySession):
+		d.t.Errorf("%v under %+v", o, p)
+	case p.allowsTCP() && d.quics > 1:
+		d.t.Errorf("%v: QUIC was tried before", o)
+	}
 }
 
 // outcome is something that may happen now; now and then something that cannot.
@@ -338,13 +403,16 @@ func (d *dice) nonsense(id int) Outcome {
 	return []Outcome{
 		Reached{Attempt: id}, Spoke{Attempt: id}, Connected{Attempt: id, ALPN: "h2"}, SettingsReceived{Attempt: id, ConnectProtocol: true, Slots: 1},
 		Response{Attempt: id, Status: 200}, NoSlot{Attempt: id}, StreamReset{Attempt: id}, ConnLost{Attempt: id}, ConnectFailed{Attempt: id},
-		FrameAccepted{Attempt: id}, FrameUnsupported{Attempt: id},
-	}[d.r.IntN(11)]
+		FrameAccepted{Attempt: id}, FrameUnsupported{Attempt: id}, EarlyRejected{Attempt: id},
+	}[d.r.IntN(12)]
 }
 
 func (d *dice) outcomeOf(id int, c *diceConn) Outcome {
 	switch c.at {
 	case "connect":
+		if c.quic {
+			return d.quicOutcome(id, c)
+		}
 		switch d.r.IntN(8) {
 		case 0:
 			c.at = "over"
@@ -384,9 +452,35 @@ func (d *dice) outcomeOf(id int, c *diceConn) Outcome {
 	return StreamReset{Attempt: -1}
 }
 
+func (d *dice) quicOutcome(id int, c *diceConn) Outcome {
+	switch d.r.IntN(8) {
+	case 0, 1:
+		c.at = "over"
+		return d.quicFailed(id)
+	case 2, 3, 4:
+		return Reached{Attempt: id, RTT: time.Second}
+	}
+	c.at, c.alpn = "connected", alpnH3
+	c.ticket = c.zero && d.r.IntN(4) > 0
+	return Connected{Attempt: id, ALPN: alpnH3, Early: c.ticket}
+}
+
+func (d *dice) quicFailed(id int) Outcome {
+	step := []Step{StepResolve, StepQUIC, StepQUIC, StepQUIC, StepCertificate}[d.r.IntN(5)]
+	return ConnectFailed{Attempt: id, Step: step, Heard: step == StepQUIC && d.r.IntN(2) == 0, Err: errors.New("no")}
+}
+
 func (d *dice) settings(id int, c *diceConn) Outcome {
 	c.got, c.allow = true, d.r.IntN(3) > 0
-	return SettingsReceived{Attempt: id, Present: c.allow, ConnectProtocol: c.allow, Slots: d.r.IntN(4)}
+	c.ticket = c.ticket && c.allow
+	return SettingsReceived{Attempt: id, Present: c.allow, ConnectProtocol: c.allow, Slots: d.r.IntN(4), RoundTrips: d.r.IntN(2)}
+}
+
+func (d *dice) code(c *diceConn) uint64 {
+	if c.quic {
+		return 0x100 + d.r.Uint64N(17)
+	}
+	return d.r.Uint64N(15)
 }
 
 func (d *dice) proposal(id int, c *diceConn) Outcome {
@@ -402,13 +496,23 @@ func (d *dice) proposal(id int, c *diceConn) Outcome {
 }
 
 func (d *dice) answer(id int, c *diceConn) Outcome {
+	if c.ticket && c.tries == 1 && !c.got {
+		switch d.r.IntN(6) {
+		case 0:
+			c.at, c.ticket = "connected", false
+			return EarlyRejected{Attempt: id}
+		case 1:
+			c.at = "over"
+			return d.quicFailed(id)
+		}
+	}
 	switch d.r.IntN(9) {
 	case 0:
 		return d.lost(id, c)
 	case 1:
 		if c.sent != "upgrade" {
 			c.at = "answered"
-			return StreamReset{Attempt: id, Code: d.r.Uint64N(15), Unprocessed: d.r.IntN(3) == 0, Local: d.r.IntN(5) == 0}
+			return StreamReset{Attempt: id, Code: d.code(c), Unprocessed: d.r.IntN(3) == 0, Local: d.r.IntN(5) == 0}
 		}
 	case 2:
 		if c.sent != "upgrade" {
@@ -427,6 +531,7 @@ func (d *dice) answer(id int, c *diceConn) Outcome {
 	if d.r.IntN(8) == 0 {
 		o.Invalid = errors.New("invalid")
 	}
+	c.status = o.Status
 	c.ok = (c.sent == "upgrade" && o.Status == 101 || c.sent != "upgrade" && o.Status/100 == 2) && !o.Ended && o.Invalid == nil
 	c.at = "answered"
 	return o
@@ -435,7 +540,7 @@ func (d *dice) answer(id int, c *diceConn) Outcome {
 func (d *dice) lost(id int, c *diceConn) ConnLost {
 	c.at = "over"
 	return ConnLost{
-		Attempt: id, GoAway: d.r.IntN(2) == 0, Code: d.r.Uint64N(15), CloseNotify: d.r.IntN(3) == 0, Unprocessed: d.r.IntN(3) == 0,
+		Attempt: id, GoAway: d.r.IntN(2) == 0, Code: d.code(c), CloseNotify: d.r.IntN(3) == 0, Unprocessed: d.r.IntN(3) == 0,
 		Local: d.r.IntN(5) == 0, Err: errors.New("EOF"),
 	}
 }

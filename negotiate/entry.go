@@ -51,6 +51,7 @@ const (
 	CauseAmbiguous Cause = "ambiguous" // No: an answer that may mean anything, and HTTP/1.1 worked
 	CauseKilled    Cause = "killed"    // No: GOAWAY or close_notify inside TLS over an assumption
 	CauseLost      Cause = "lost"      // No: the connection was lost over an assumption; an outsider can forge that
+	CauseQUIC      Cause = "quic"      // No: QUIC was not answered, or its handshake failed; of a network, Yes: one was completed
 )
 
 // Verdict returns what is known about r now: Yes, No, or Forgotten for nothing.

@@ -91,6 +91,38 @@ func TestRoundTripTime(t *testing.T) {
 	}
 }
 
+// What is known of a network is an entry like others: a No holds longer each time, and a Yes ends that.
+func TestNetwork(t *testing.T) {
+	blocked := RememberNetwork{QUIC: QUICBlocked, TTL: 10 * time.Minute, Limit: day}.Remember()
+	e, now := Entry{}, epoch
+	if s := QUICStateOf(e, now); s != QUICUnknown {
+		t.Errorf("nothing is known, and it is %v", s)
+	}
+	for _, want := range []time.Duration{10 * time.Minute, 20 * time.Minute, 40 * time.Minute} {
+		e = e.Remember(blocked, now)
+		if s := QUICStateOf(e, now.Add(want-1)); s != QUICBlocked {
+			t.Errorf("just before %v it is %v", want, s)
+		}
+		if s := QUICStateOf(e, now.Add(want)); s != QUICUnknown {
+			t.Errorf("after %v it is %v", want, s)
+		}
+		now = now.Add(want)
+	}
+	e = e.Remember(RememberNetwork{QUIC: QUICWorks, TTL: day}.Remember(), now)
+	if s := QUICStateOf(e, now.Add(day-1)); s != QUICWorks {
+		t.Errorf("it works, and is %v", s)
+	}
+	e = e.Remember(blocked, now)
+	if got := e.Findings[H3].Until.Sub(now); got != 10*time.Minute {
+		t.Errorf("after it has worked it is blocked for %v", got)
+	}
+	for s, want := range map[QUICState]string{QUICUnknown: "unknown", QUICWorks: "works", QUICBlocked: "blocked", 7: "QUICState(7)"} {
+		if s.String() != want {
+			t.Errorf("%d is called %s", int(s), s)
+		}
+	}
+}
+
 // Merging is the same in any order and however often, so that it does not matter who writes a shared memory when.
 func TestMerge(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
@@ -147,6 +179,7 @@ func TestKey(t *testing.T) {
 	for _, k := range []Key{
 		{Scheme: "wss", Host: "example.com", Port: "443", ALPNSet: Policy{}.ALPNSet()},
 		{Scheme: "ws", Host: "::1", Port: "80"},
+		NetworkKey(""), NetworkKey("home & garden?"),
 		{
 			Scheme: "wss", Host: "fe80::1", Port: "8443", Proxy: "http://proxy:3128", Network: "home & garden?", TLSIdentity: "ab/cd+=",
 			ALPNSet: "wsoverh2,h2.1,h2,http/1.1", Partition: "user=%41&x\n",
@@ -194,6 +227,7 @@ func TestALPNSet(t *testing.T) {
 		{Policy{Rungs: []Rung{H21, Token, Upgrade}}, "wsoverh2,h2.1,h2,http/1.1"},
 		{Policy{Rungs: []Rung{Frame}}, "h2"},
 		{Policy{Rungs: []Rung{Assume}, Once: true}, "h2"},
+		{Policy{Rungs: []Rung{Upgrade, H3}}, "http/1.1"},
 	} {
 		if got := c.p.ALPNSet(); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.p, got, c.want)

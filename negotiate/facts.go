@@ -12,7 +12,17 @@ type Facts struct {
 	PriorKnowledge bool // ws: the server is known to speak HTTP/2 without TLS (RFC 9113, Section 3.3)
 	Proxied        bool // connections go through a proxy
 
-	// Live are the HTTP/2 connections to this origin that are open now.
+	// Addr is host:port of the origin, as Alternative.Addr writes it: what is found out about h3 at an alternative with this address is
+	// found out about the origin's own. "": not known.
+	Addr string
+
+	// QUIC is what is known of the network: QUICStateOf of what a memory holds under NetworkKey.
+	QUIC QUICState
+	// EarlySession says that a session ticket for this origin is at hand, and beside it the server's SETTINGS, which allow Extended
+	// CONNECT (RFC 9114, Section 7.2.4.2).
+	EarlySession bool
+
+	// Live are the HTTP/2 and HTTP/3 connections to this origin that are open now.
 	Live []LiveConn
 
 	// Known is what the memory says of this origin; the zero Entry: nothing.
@@ -22,6 +32,10 @@ type Facts struct {
 	// fresh, the server's favourite first (RFC 7838, Section 3). Entries that were dropped are not among them.
 	Alternatives []Alternative
 
+	// Hints are what an HTTPS record says (RFC 9460), the most wanted first. They are used as Alternatives are, after those, but there is
+	// no cache to drop them from: DropAlternative is never ordered for one.
+	Hints []Alternative
+
 	// Probing is the number of other dials' connections to this origin that are under way and were ordered with
 	// Connect.Probe.
 	Probing int
@@ -30,10 +44,10 @@ type Facts struct {
 	Deadline time.Time
 }
 
-// A LiveConn is an open HTTP/2 connection in the executor's pool.
+// A LiveConn is an open HTTP/2 or HTTP/3 connection in the executor's pool.
 type LiveConn struct {
 	ID               uint64
-	ALPN             string // "h2", with prior knowledge too; "h2.1", "wsoverh2"
+	ALPN             string // "h2", with prior knowledge too; "h2.1", "wsoverh2", "h3"
 	SettingsReceived bool
 	ConnectProtocol  bool // Extended CONNECT is allowed, by the rule of the connection's ALPN; see SettingsReceived
 	NoFrames         bool // a WS_OPEN was proposed on it, and the PING's ack came first
@@ -49,6 +63,8 @@ type Alternative struct {
 	ALPN string // the protocol that it is for: "h2", "h3" ...
 	Host string // never empty: the origin's host where Alt-Svc names none
 	Port string
+	// Hint says that it comes from an HTTPS record, as all of Facts.Hints do. A request there carries no Alt-Used.
+	Hint bool
 }
 
 // String is the form of the Alt-Used and Alt-Svc fields: h2="host:port".

@@ -88,12 +88,15 @@ func signOfTransport(f failure) string {
 // consequence.
 func signOfKilling(f failure) string {
 	o, ok := f.outcome.(ConnLost)
-	if !ok || !f.assumed || o.Local || o.GoAway && o.Unprocessed && o.Code == codeNoError {
+	if !ok || !f.assumed || o.Local || o.GoAway && o.Unprocessed && (o.Code == codeNoError || o.Code == codeH3NoError) {
 		return ""
 	}
 	what := "an assumed CONNECT"
-	if f.rung == Frame {
+	switch f.rung {
+	case Frame:
 		what = "a proposal by WS_OPEN"
+	case H3:
+		what = "a CONNECT in early data"
 	}
 	return "server ended the connection over " + what + endWords(o)
 }
@@ -115,6 +118,8 @@ func signOfVersion(f failure) string {
 		case o.ConnectProtocol:
 		case f.rung == H21 || f.rung == Token:
 			return fmt.Sprintf("server's SETTINGS have ENABLE_CONNECT_PROTOCOL = 0 on %s", f.rung)
+		case f.rung == H3:
+			return noConnectProtocolH3
 		default:
 			return noConnectProtocol
 		}
@@ -125,6 +130,8 @@ func signOfVersion(f failure) string {
 		case o.Local:
 		case o.Code == codeProtocolError:
 			return "server reset the stream with PROTOCOL_ERROR"
+		case o.Code == codeH3ProtocolError, o.Code == codeMessageError:
+			return fmt.Sprintf("server takes the CONNECT for an error of protocol (error code %#x)", o.Code)
 		case o.Code == codeHTTP11Required, o.Code == codeVersionFallback:
 			return fmt.Sprintf("server asks for another version of HTTP (error code %#x)", o.Code)
 		}
@@ -133,7 +140,11 @@ func signOfVersion(f failure) string {
 		case o.Code == codeHTTP11Required, o.Code == codeVersionFallback:
 			return fmt.Sprintf("server asks for another version of HTTP (error code %#x)", o.Code)
 		case o.Local && (!f.sent || f.assumed):
-			return "server does not speak HTTP/2 as it should" + endWords(o)
+			version := "HTTP/2"
+			if f.rung == H3 {
+				version = "HTTP/3"
+			}
+			return "server does not speak " + version + " as it should" + endWords(o)
 		}
 	case Response:
 		return statusSign(http.StatusNotImplemented)(f)
@@ -154,7 +165,7 @@ func signOfRefusal(f failure) string {
 			return "server's SETTINGS allow no stream (MAX_CONCURRENT_STREAMS)"
 		}
 	case StreamReset:
-		if o.Unprocessed || o.Code == codeRefusedStream && !o.Local {
+		if o.Unprocessed || (o.Code == codeRefusedStream || o.Code == codeRequestRejected) && !o.Local {
 			return fmt.Sprintf("server did not process the stream (error code %#x)", o.Code)
 		}
 	case ConnLost:
@@ -266,7 +277,14 @@ const (
 	codeProtocolError   = 0x1
 	codeRefusedStream   = 0x7
 	codeHTTP11Required  = 0xd
+	codeH3NoError       = 0x100
+	codeH3ProtocolError = 0x101
+	codeRequestRejected = 0x10b
+	codeMessageError    = 0x10e
 	codeVersionFallback = 0x110
 )
 
-const noConnectProtocol = "server's SETTINGS do not have ENABLE_CONNECT_PROTOCOL = 1 (RFC 8441, Section 3)"
+const (
+	noConnectProtocol   = "server's SETTINGS do not have ENABLE_CONNECT_PROTOCOL = 1 (RFC 8441, Section 3)"
+	noConnectProtocolH3 = "server's SETTINGS over HTTP/3 do not have ENABLE_CONNECT_PROTOCOL = 1 (RFC 9220, Section 3)"
+)

@@ -13,6 +13,9 @@ func TestClassify(t *testing.T) {
 	h1 := func(o Outcome) failure { return failure{outcome: o, rung: Upgrade, sent: true} }
 	proposed := func(o Outcome) failure { return failure{outcome: o, rung: Frame, sent: true, assumed: true} }
 	idled := func(o Outcome) failure { return failure{outcome: o, rung: Upgrade, sent: true, idled: true} }
+	over3 := func(o Outcome) failure { return failure{outcome: o, rung: H3, sent: true} }
+	unsent3 := func(o Outcome) failure { return failure{outcome: o, rung: H3} }
+	early := func(o Outcome) failure { return failure{outcome: o, rung: H3, sent: true, assumed: true} }
 	status := func(s int) Response { return Response{Status: s} }
 
 	for _, c := range []struct {
@@ -83,6 +86,38 @@ func TestClassify(t *testing.T) {
 		{sent(Response{Status: 200, Invalid: errors.New("x")}), Handshake},
 		{h1(Response{Status: 101, Invalid: errors.New("x")}), Handshake},
 		{sent(StreamReset{Code: codeProtocolError, Local: true}), Handshake},
+
+		{unsent3(ConnectFailed{Step: StepQUIC}), Transport},
+		{early(ConnectFailed{Step: StepQUIC, Heard: true}), Transport},
+		{early(ConnLost{CloseNotify: true}), Killed},
+		{early(ConnLost{GoAway: true, Code: codeH3NoError, Unprocessed: true}), Refused},
+		{early(ConnLost{GoAway: true, Code: codeH3NoError}), Killed},
+		{early(SettingsReceived{Slots: 1}), Version},
+		{early(ConnLost{GoAway: true, Local: true, Code: 0x109}), Version}, // H3_SETTINGS_ERROR
+		{early(status(425)), Early},
+		{unsent3(Connected{ALPN: "hq"}), Version},
+		{unsent3(SettingsReceived{Present: true, Slots: 1}), Version},
+		{unsent3(ConnLost{GoAway: true, Local: true, Code: 0x10a}), Version}, // H3_MISSING_SETTINGS
+		{over3(StreamReset{Code: codeVersionFallback}), Version},
+		{over3(ConnLost{GoAway: true, Code: codeVersionFallback}), Version},
+		{over3(StreamReset{Code: codeH3ProtocolError}), Version},
+		{over3(StreamReset{Code: codeMessageError}), Version},
+		{over3(status(501)), Version},
+		{over3(StreamReset{Code: codeRequestRejected}), Refused},
+		{over3(StreamReset{Code: 0x10c, Unprocessed: true}), Refused},
+		{over3(ConnLost{GoAway: true, Unprocessed: true, Code: codeH3NoError}), Refused},
+		{unsent3(ConnLost{CloseNotify: true}), Refused},
+		{unsent3(SettingsReceived{ConnectProtocol: true}), Refused},
+		{over3(status(421)), Misdirected},
+		{over3(StreamReset{Code: 0x102}), Ambiguous}, // H3_INTERNAL_ERROR
+		{over3(status(404)), Ambiguous},
+		{over3(status(425)), Early},
+		{over3(ConnLost{CloseNotify: true}), Silent},
+		{unsent3(Timer{}), Silent},
+		{over3(Response{Status: 200, Ended: true}), Handshake},
+		{over3(StreamReset{Code: codeMessageError, Local: true}), Handshake},
+		{over3(StreamReset{Code: codeRequestRejected, Local: true}), Handshake},
+		{over3(status(403)), Application},
 
 		{sent(status(401)), Application},
 		{sent(status(403)), Application},

@@ -11,9 +11,10 @@ import (
 //	       --> UseLive or Connect ... request sent --> Succeed
 //	                                               --> failed: classify --> choose again, fall back, once more, or Fail
 //
-// One attempt is the main one; beside it there may be a spare, which sends nothing before it has become the main one. So there are
-// never two handshakes at once. Each way of going on after a failure is taken once (renewed, repeated, fellBack, spared, altTried,
-// excluded), so the machine ends whatever the servers do.
+// One attempt is the main one; beside it there may be a spare, which sends nothing before it has become the main one, and one of QUIC, whose
+// early data is withdrawn before the main one sends anything. So there are never two handshakes at once. Each way of going on after a
+// failure is taken once (renewed, repeated, fellBack, spared, altTried, quicTried, quicAltTried, excluded), so the machine ends whatever
+// the servers do.
 type Machine struct {
 	policy   Policy
 	facts    Facts
@@ -26,15 +27,25 @@ type Machine struct {
 	// spared says that there has been a spare: there is but one.
 	spared bool
 
-	awaits   int       // AwaitProbe orders so far
-	awaiting bool      // one is under way
-	timer    time.Time // of the last SetTimer; zero: none is wanted
+	// quic is the connection of QUIC that is raced against TCP, until it is the main attempt or over; nil: there is none. raced is the last
+	// that was. Invariant: the main attempt is connecting, or over, while quic has sent a request.
+	quic, raced *attempt
+	headStart   time.Time // when TCP begins beside quic; zero: it has begun, or is not going to
+	// pending is how TCP has failed while quic was still under way. Nil: it has not.
+	pending *Fail
 
-	altTried bool          // the alternative service
-	excluded map[Rung]bool // rungs that have failed in this dial
-	renewed  bool          // a new connection of the same version was made
-	repeated bool          // a request was sent again because it was early
-	fellBack bool          // the dial has gone over to HTTP/1.1
+	awaits     int       // AwaitProbe orders so far
+	awaiting   bool      // one is under way
+	awaitsRace bool      // the first was for a dial that may have two connections under way, QUIC and TCP
+	timer      time.Time // when who is silent is given up; zero: never
+
+	altTried bool // the alternative service
+	// QUIC at the origin's own address, and at an alternative service.
+	quicTried, quicAltTried bool
+	excluded                map[Rung]bool // rungs that have failed in this dial
+	renewed                 bool          // a new connection of the same version was made
+	repeated                bool          // a request was sent again because it was early
+	fellBack                bool          // the dial has gone over to HTTP/1.1
 
 	// answer is the last failure that came with a response: if what is tried after it gets none, it is the dial's result.
 	answer *Fail
@@ -85,6 +96,13 @@ type attempt struct {
 	unsupported    bool // the proposal; not acted upon before SETTINGS
 	answer         Outcome
 
+	// Of h3.
+	early      bool      // its request went out as early data
+	ordered    time.Time // when its connection was
+	promised   bool      // something had said that the server is there
+	heard      bool      // something came from the server
+	unanswered bool      // nothing had when TCP was complete
+
 	began  int // on the clock of round trips: when the connection was ordered,
 	ready  int // when it was there,
 	sentAt int // and when what is waited for now was sent
@@ -119,11 +137,12 @@ var strategies = map[Rung]strategy{
 	H21:      h21{},
 	Frame:    frame{},
 	AltSvc:   altSvc{},
+	H3:       h3{},
 }
 
 // preference is the order in which rungs are chosen for a connection that more than one speaks. Choice: who switches on an experimental
 // rung wants it; what comes after it is the default ladder.
-var preference = []Rung{Token, H21, Frame, Assume, Settings, Upgrade}
+var preference = []Rung{Token, H21, Frame, Assume, Settings, Upgrade, H3}
 
 // New returns the machine for one dial. The policy must be valid.
 func New(p Policy, f Facts) *Machine {
@@ -159,6 +178,8 @@ func (m *Machine) Report(now time.Time, o Outcome) []Order {
 		m.recvConnectFailed(now, o)
 	case SettingsReceived:
 		m.recvSettings(now, o)
+	case EarlyRejected:
+		m.recvEarlyRejected(now, o)
 	case FrameAccepted:
 		m.recvFrameAccepted(now, o)
 	case FrameUnsupported:
@@ -230,13 +251,20 @@ func (m *Machine) send(a *attempt, s state) {
 }
 
 // answered notes that something has come back for what a sent.
-func (m *Machine) answered(a *attempt) { m.passed(a.sentAt + 1) }
+func (m *Machine) answered(a *attempt) {
+	a.heard = true
+	m.passed(a.sentAt + 1)
+}
 
 // watch sets the timer for an attempt that waits for the server, if the dial has another way to go should it stay silent.
 // Choice: half of the time that is left, so that the other way has as much.
 func (m *Machine) watch(now time.Time, a *attempt) {
 	m.timer = time.Time{}
-	if !m.policy.Once && (m.canFallBack() || a.live && !m.renewed || a.Alt != nil) {
+	another := m.canFallBack() || a.Alt != nil
+	if a.Rung == H3 {
+		another = m.canLeaveQUIC(now, a)
+	}
+	if !m.policy.Once && (another || a.live && !m.renewed) {
 		m.setTimer(now)
 	}
 }
@@ -247,7 +275,18 @@ func (m *Machine) setTimer(now time.Time) {
 	wait := max(left/2, patience*m.rtt())
 	if !m.facts.Deadline.IsZero() && left > 0 && wait < left {
 		m.timer = now.Add(wait)
-		m.order(SetTimer{At: m.timer})
+		m.arm()
+	}
+}
+
+// arm orders the one timer that there is, for what comes first.
+func (m *Machine) arm() {
+	at := m.timer
+	if at.IsZero() || !m.headStart.IsZero() && m.headStart.Before(at) {
+		at = m.headStart
+	}
+	if !at.IsZero() {
+		m.order(SetTimer{At: at})
 	}
 }
 
@@ -270,7 +309,8 @@ func (a *attempt) offered(token string) bool { return slices.Contains(a.offer, t
 
 const (
 	// maxAttempts bounds a dial. The alternative, a live connection, one of its own, one renewal, the spare, the fallback and what
-	// replaces a bad spare are seven; one for each rung that a policy without upgrade goes on to; live ones without a slot.
+	// replaces a bad spare are seven; QUIC, at two places; one for each rung that a policy without upgrade goes on to; live ones without
+	// a slot.
 	maxAttempts = 12
 	// maxAwaits bounds the waves of dials that share the streams of one connection after another.
 	maxAwaits = 100

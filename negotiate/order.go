@@ -25,7 +25,8 @@ type UseLive struct {
 // not HTTP/2, or failed); not at all if there is none. Answer: ProbeDone, with the facts as they are then.
 type AwaitProbe struct{}
 
-// Connect: make a connection (resolve, proxy, TCP, TLS) for attempt.
+// Connect: make a connection (resolve, proxy, TCP, TLS; with QUIC resolve and QUIC) for attempt. There may be one of TCP and one of QUIC
+// under way at once.
 // Answers: Reached, Connected, ConnectFailed; with Spare also Spoke.
 type Connect struct {
 	Attempt int
@@ -39,18 +40,25 @@ type Connect struct {
 	// its end before that is to be reported as Spoke.
 	Spare bool
 	// Alt is where to connect to instead of the origin: the certificate must be valid for the origin all the same, and the request
-	// carries Alt-Used (RFC 7838, Sections 2.1 and 5). Nil: the origin.
+	// carries Alt-Used (RFC 7838, Sections 2.1 and 5) unless it is a hint. Nil: the origin.
 	Alt *Alternative
+	// QUIC says that the connection is QUIC, for HTTP/3: ALPN is "h3" alone.
+	QUIC bool
+	// Early says that with a session ticket Connected may be reported before the server has answered (Connected.Early): a SendConnect that
+	// comes then goes out as 0-RTT data.
+	Early bool
 }
 
-// WaitSettings: attempt's connection is HTTP/2; send preface and SETTINGS and wait for the server's first SETTINGS.
+// WaitSettings: attempt's connection is HTTP/2 or HTTP/3; send preface and SETTINGS and wait for the server's first SETTINGS. After
+// EarlyRejected there is only the waiting.
 // Answers: SettingsReceived, ConnLost.
 type WaitSettings struct{ Attempt int }
 
 // SendConnect: open a stream on attempt's connection and send the Extended CONNECT. If its HTTP/2 has not begun, preface, SETTINGS
 // and HEADERS go out in one flight, and the server's SETTINGS are reported besides the response, in any sequence.
-// It may follow on a SendFrame that was answered with FrameUnsupported, on the same connection.
-// Answers: Response, StreamReset, ConnLost, NoSlot; SettingsReceived.
+// It may follow on a SendFrame that was answered with FrameUnsupported, on the same connection; and on a SendConnect that went out as 0-RTT
+// data: that was answered with 425, and this one waits until the handshake is complete (RFC 8470, Section 5.2), or it was rejected.
+// Answers: Response, StreamReset, ConnLost, NoSlot; SettingsReceived; in 0-RTT data also EarlyRejected, ConnectFailed.
 type SendConnect struct{ Attempt int }
 
 // SendFrame: propose a stream of type WebSocket on attempt's connection with WS_OPEN, and put the PING that carries its nonce behind
@@ -62,8 +70,9 @@ type SendFrame struct{ Attempt int }
 // Answers: Response, ConnLost.
 type SendUpgrade struct{ Attempt int }
 
-// Keep: this dial has no use for attempt's HTTP/2 connection, but others may have: leave it in the pool, where connections are
-// from the time their SETTINGS have arrived. What the server said about WebSockets spares later dials the question.
+// Keep: this dial has no use for attempt's connection, HTTP/2 or HTTP/3, but others may have: leave it in the pool, where connections are
+// from the time their SETTINGS have arrived. What the server said about WebSockets spares later dials the question. On a QUIC connection
+// that TCP was faster than nothing was ordered yet: begin its HTTP/3, and see to this even after the dial has ended.
 type Keep struct{ Attempt int }
 
 // Settle: attempt's CONNECT was sent on an assumption, and the server's SETTINGS do not allow it. Its stream is reset with CANCEL if it
@@ -90,6 +99,12 @@ type Remember struct {
 
 // Forget: drop what is stored about the origin and this rung, now (Entry.Forget).
 type Forget struct{ Rung Rung }
+
+// RememberNetwork: store this about the network, now, under NetworkKey: what Remember makes of it.
+type RememberNetwork struct {
+	QUIC       QUICState // QUICWorks or QUICBlocked
+	TTL, Limit time.Duration
+}
 
 // DropAlternative: the alternative service does not do; forget it until a response names it again.
 type DropAlternative struct{ Alt Alternative }
@@ -141,6 +156,7 @@ func (SendFrame) order()       {}
 func (Settle) order()          {}
 func (Remember) order()        {}
 func (Forget) order()          {}
+func (RememberNetwork) order() {}
 func (DropAlternative) order() {}
 func (Keep) order()            {}
 func (Discard) order()         {}
@@ -161,6 +177,12 @@ func (o Connect) String() string {
 	if o.TLS {
 		s += " tls"
 	}
+	if o.QUIC {
+		s += " quic"
+	}
+	if o.Early {
+		s += " early"
+	}
 	if o.Probe {
 		s += " probe"
 	}
@@ -180,9 +202,15 @@ func (o Settle) String() string {
 	return fmt.Sprintf("settle attempt=%d if-killed: %s", o.Attempt, o.IfKilled)
 }
 func (o Remember) String() string {
-	s := fmt.Sprintf("remember %s=%s cause=%s for=%s", o.Rung, o.Verdict, o.Cause, briefly(o.TTL))
-	if o.Limit > o.TTL {
-		s += " limit=" + briefly(o.Limit)
+	return fmt.Sprintf("remember %s=%s cause=%s %s", o.Rung, o.Verdict, o.Cause, holds(o.TTL, o.Limit))
+}
+func (o RememberNetwork) String() string {
+	return fmt.Sprintf("remember-network quic=%s %s", o.QUIC, holds(o.TTL, o.Limit))
+}
+func holds(ttl, limit time.Duration) string {
+	s := "for=" + briefly(ttl)
+	if limit > ttl {
+		s += " limit=" + briefly(limit)
 	}
 	return s
 }

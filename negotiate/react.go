@@ -2,6 +2,7 @@ package negotiate
 
 import (
 	"errors"
+	"net/http"
 	"time"
 )
 
@@ -16,10 +17,10 @@ func (m *Machine) recvProbeDone(now time.Time, o ProbeDone) {
 
 func (m *Machine) recvReached(now time.Time, o Reached) {
 	a := m.attempt(o.Attempt)
-	if a == nil || a.state != connecting {
+	if a == nil || a.state != connecting && !a.early {
 		return
 	}
-	a.rtt = o.RTT
+	a.rtt, a.heard = o.RTT, true
 	if a == m.main && m.policy.Spare == Staggered && m.wantsSpare(now, a) {
 		m.startSpare(a.began + 1)
 	}
@@ -30,12 +31,17 @@ func (m *Machine) recvConnected(now time.Time, o Connected) {
 	if a == nil || a.state != connecting {
 		return
 	}
-	if a == m.spare {
+	switch a {
+	case m.spare:
 		m.spareConnected(o)
 		return
+	case m.quic:
+		m.quicConnected(now, o)
+		return
 	}
+	m.tcpConnected(now)
 	a.ALPN = o.ALPN
-	m.passed(a.began + connectCost(o, a.tls))
+	m.passed(a.began + connectCost(o, a))
 	if r, ok := m.rungFor(o.ALPN, func(r Rung) bool { return m.fits(now, a, r) }); ok {
 		a.Rung = r
 		if m.policy.Spare == Staggered && (r == Assume || r == Frame) && m.wantsSpare(now, a) {
@@ -65,11 +71,20 @@ func (m *Machine) fits(now time.Time, a *attempt, r Rung) bool {
 
 func (m *Machine) recvConnectFailed(now time.Time, o ConnectFailed) {
 	a := m.attempt(o.Attempt)
-	if a == nil || a.state != connecting {
+	if a == nil || a.state != connecting && (a != m.quic || !a.early) {
 		return
 	}
 	if a == m.spare {
 		m.spareFailed(o)
+		return
+	}
+	if a == m.quic {
+		// Only where QUIC itself fails, silence is a sign.
+		a.heard = a.heard || o.Heard || o.Step != StepQUIC
+		if a.heard && o.Step != StepResolve && m.underWay() == nil {
+			m.passed(a.began + 1)
+		}
+		m.failed(now, a, o)
 		return
 	}
 	switch o.Step {
@@ -83,10 +98,14 @@ func (m *Machine) recvConnectFailed(now time.Time, o ConnectFailed) {
 
 func (m *Machine) recvSettings(now time.Time, o SettingsReceived) {
 	a := m.attempt(o.Attempt)
-	if a == nil || a.state != waiting && !a.awaitsSettings {
+	if a == nil || a.state != waiting && !a.awaitsSettings && !a.early {
 		return
 	}
-	m.answered(a)
+	if a.Rung == H3 && a.state == waiting {
+		m.passed(a.sentAt + o.RoundTrips)
+	} else {
+		m.answered(a)
+	}
 	a.awaitsSettings = false
 	a.connectAllowed = o.ConnectProtocol
 	strategies[a.Rung].settings(m, now, a, o)
@@ -120,18 +139,23 @@ func (m *Machine) proceed(now time.Time, a *attempt) {
 
 func (m *Machine) settleAnswer(now time.Time, a *attempt) {
 	o, ok := a.answer.(Response)
+	if ok && o.Status == http.StatusTooEarly && m.repeatHere(now, a) {
+		return
+	}
 	if !ok || !succeeded(a.Rung, o.Status) || o.Invalid != nil || o.Ended {
 		m.failed(now, a, a.answer)
 		return
 	}
-	if m.doubtful != "" && a.Rung == Upgrade {
+	if m.doubtful != "" && a.Rung == Upgrade || m.doubtful == H3 && a.Rung != H3 {
 		m.remember(m.doubtful, ambiguousFinding)
 	}
+	m.takeQUIC(a)
 	a.end(VerdictOpen, "")
 	m.dropSpare("not needed")
+	m.endQUIC()
 	m.done = true
 	r := a.Rung
-	if a.Alt != nil {
+	if a.Alt != nil && r != H3 {
 		r = AltSvc
 	}
 	m.order(Succeed{Attempt: a.ID, Rung: r, Reused: a.live, Confirm: m.confirm(now, a)})
@@ -158,6 +182,8 @@ func (m *Machine) recvConnLost(now time.Time, o ConnLost) {
 	case a == nil || a.state == connecting:
 	case a == m.spare:
 		m.recvSpoke(Spoke{Attempt: o.Attempt, EOF: true})
+	case a == m.quic && !a.heard && !o.GoAway && !o.CloseNotify:
+		m.recvConnectFailed(now, ConnectFailed{Attempt: o.Attempt, Step: StepQUIC, Err: o.Err}) // it never was a connection
 	default:
 		m.answered(a)
 		m.failed(now, a, o)
@@ -165,7 +191,13 @@ func (m *Machine) recvConnLost(now time.Time, o ConnLost) {
 }
 
 func (m *Machine) recvTimer(now time.Time, o Timer) {
-	if m.timer.IsZero() || now.Before(m.timer) {
+	if !m.headStart.IsZero() && !now.Before(m.headStart) {
+		m.headStartOver(now)
+		if now.Before(m.timer) {
+			m.arm()
+		}
+	}
+	if m.done || m.timer.IsZero() || now.Before(m.timer) {
 		return // one that was given up
 	}
 	m.timer = time.Time{}
@@ -195,7 +227,11 @@ func (m *Machine) recvCancelled(now time.Time, o Cancelled) {
 		reason = "dial took too long"
 	}
 	id := 0
-	if a := m.underWay(); a != nil {
+	a := m.underWay()
+	if a == nil {
+		a, m.quic = m.quic, nil
+	}
+	if a != nil {
 		id = a.ID
 		late := !m.facts.Deadline.IsZero() && !now.Before(m.facts.Deadline)
 		if late && a.state != connecting {
@@ -209,6 +245,9 @@ func (m *Machine) recvCancelled(now time.Time, o Cancelled) {
 // failed decides what follows on a failure of a. The order says what becomes of its connection; none: it is gone, or stays in the pool.
 func (m *Machine) failed(now time.Time, a *attempt, o Outcome, order ...Order) {
 	class, reason := m.classify(a, o)
+	if a == m.quic && m.quicFailed(a, class, reason, o, order) {
+		return
+	}
 	m.timer = time.Time{}
 	a.end(string(class), reason)
 	err := errOf(o)
@@ -226,7 +265,16 @@ func (m *Machine) failed(now time.Time, a *attempt, o Outcome, order ...Order) {
 			reason += withoutUpgrade
 		}
 	}
-	m.fail(a.ID, class, reason, err)
+	f := Fail{Attempt: a.ID, Class: class, Reason: reason, Err: err}
+	switch {
+	case m.quicMayHelp(class):
+		m.dropSpare("not needed")
+		m.pending = &f
+		return
+	case m.pending != nil && class == Transport:
+		f = *m.pending
+	}
+	m.fail(f.Attempt, f.Class, f.Reason, f.Err)
 }
 
 // goesOn takes the way that the table of classes says, and reports whether there is one.
@@ -236,10 +284,15 @@ func (m *Machine) goesOn(now time.Time, a *attempt, class Class, o Outcome) bool
 	if m.policy.Once && (class == Silent || class == Killed || class == Refused && lost && a.Rung == Upgrade) {
 		return false
 	}
+	if a.Rung == H3 {
+		return m.goesOnFromH3(now, a, class)
+	}
 	if a.Alt != nil {
 		switch class {
 		case Transport, Killed, Version, Misdirected, Silent:
-			m.order(DropAlternative{Alt: *a.Alt})
+			if !a.Alt.Hint {
+				m.order(DropAlternative{Alt: *a.Alt})
+			}
 			return m.backToOrigin(now, a)
 		case Refused, Ambiguous:
 			return m.backToOrigin(now, a)
@@ -273,6 +326,7 @@ func (m *Machine) classify(a *attempt, o Outcome) (Class, string) {
 // fail ends the dial. The answer of an earlier attempt is worth more than the failure of a later one to get any.
 func (m *Machine) fail(id int, class Class, reason string, err error) {
 	m.dropSpare("not needed")
+	m.endQUIC()
 	m.done = true
 	f := Fail{Attempt: id, Class: class, Reason: reason, Err: err}
 	if m.answer != nil && m.answer.Attempt != id {
@@ -299,13 +353,13 @@ func errOf(o Outcome) error {
 	return nil
 }
 
-// connectCost is the round trips of a new connection: 1 for TCP and 1 for TLS 1.3 (RFC 8446, Section 2), unless the
-// outcome knows better.
-func connectCost(o Connected, tls bool) int {
+// connectCost is the round trips of a new connection: 1 for TCP and 1 for TLS 1.3 (RFC 8446, Section 2), 1 for QUIC with TLS in it
+// (RFC 9001, Section 4), unless the outcome knows better.
+func connectCost(o Connected, a *attempt) int {
 	switch {
 	case o.RoundTrips > 0:
 		return o.RoundTrips
-	case tls:
+	case a.tls && a.Rung != H3:
 		return 2
 	}
 	return 1

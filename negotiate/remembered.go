@@ -10,6 +10,8 @@ func (m *Machine) memorySaysNo(r Rung, now time.Time) bool {
 	switch r {
 	case Upgrade, AltSvc:
 		return false
+	case H3:
+		return no(H3) && m.policy.allowsTCP()
 	case Assume:
 		// Who may not assume asks first, as settings does.
 		return no(Assume) || m.memorySaysNo(Settings, now)
@@ -26,7 +28,7 @@ func (m *Machine) memoryForbidsLive(r Rung, now time.Time) bool {
 		return false
 	}
 	switch m.facts.Known.Findings[r].Cause {
-	case CauseSettings, CauseALPN, CauseProtocol:
+	case CauseSettings, CauseALPN, CauseProtocol, CauseQUIC:
 		return false
 	}
 	return true
@@ -52,6 +54,7 @@ const (
 	ambiguousFinding
 	killedFinding
 	lostFinding
+	quicFinding
 )
 
 // limit is what a No may grow to when it is found again and again. What an outsider can forge does not grow.
@@ -70,6 +73,7 @@ var findings = [...]struct {
 	ambiguousFinding: {No, CauseAmbiguous, 10 * time.Minute, day},
 	killedFinding:    {No, CauseKilled, 7 * day, 0},
 	lostFinding:      {No, CauseLost, forgeable, 0},
+	quicFinding:      {No, CauseQUIC, forgeable, day}, // who forges it costs us the better transport, not the WebSocket
 }
 
 const (
@@ -105,6 +109,10 @@ func (m *Machine) learn(a *attempt, class Class, o Outcome) {
 	r := a.Rung
 	if r == Assume {
 		r = Settings
+	}
+	if r == H3 {
+		m.learnH3(a, class, o)
+		return
 	}
 	if a.Alt != nil || r == Upgrade {
 		return
@@ -142,7 +150,8 @@ func versionFinding(o Outcome) findingKind {
 	case FrameUnsupported:
 		return ignoredFinding
 	case StreamReset:
-		if o.Code == codeProtocolError {
+		switch o.Code {
+		case codeProtocolError, codeH3ProtocolError, codeMessageError:
 			return resetFinding
 		}
 	case ConnLost:
@@ -172,7 +181,7 @@ func (m *Machine) learnHTTP11(now time.Time, a *attempt) {
 // confirm is what a WebSocket on a says about the origin once it works.
 func (m *Machine) confirm(now time.Time, a *attempt) []Remember {
 	r := a.Rung
-	if a.Alt != nil {
+	if a.Alt != nil && !m.atOrigin(a) {
 		r = AltSvc
 	}
 	yes := m.finding(r, openedFinding)

@@ -16,7 +16,7 @@ const (
 	H21      Rung = "h2.1"     // ALPN h2.1
 	Frame    Rung = "frame"    // an HTTP/2 frame type of our own
 	AltSvc   Rung = "alt-svc"  // the endpoint that an earlier response named (RFC 7838)
-	H3       Rung = "h3"       // Extended CONNECT over HTTP/3 (RFC 9220)
+	H3       Rung = "h3"       // Extended CONNECT over HTTP/3, raced against TCP (RFC 9220)
 )
 
 // Rungs lists all rungs there are names for, in the order of the documentation.

@@ -2,6 +2,7 @@ package negotiate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -13,7 +14,7 @@ import (
 
 // wantsSpare reports whether the connection that a is about, now being made to the origin, may come to need a spare.
 func (m *Machine) wantsSpare(now time.Time, a *attempt) bool {
-	if a.Alt != nil || !a.offered("h2") || !m.spareAllowed() || len(m.facts.Live) > 0 {
+	if a.Alt != nil || !a.offered("h2") || !m.spareAllowed() || slices.ContainsFunc(m.facts.Live, overTCP) {
 		return false
 	}
 	r, ok := m.rungFor("h2", func(r Rung) bool { return m.may(r, now) })
@@ -62,7 +63,7 @@ func (m *Machine) spareConnected(o Connected) {
 		m.dropSpare(fmt.Sprintf("server chose protocol %q (ALPN), offered was %s", o.ALPN, http11))
 		return
 	}
-	b.state, b.ready = ready, b.began+connectCost(o, b.tls)
+	b.state, b.ready = ready, b.began+connectCost(o, b)
 }
 
 // recvSpoke: a server that speaks first on an idle connection, or ends it, has no use for it (some write a 408).

@@ -15,8 +15,9 @@ import (
 
 // TestTranscripts runs the dials in testdata. Commands:
 //
-//	policy [rungs=(upgrade,settings)] [spare=never] [strict] [once]
+//	policy [rungs=(upgrade,settings)] [spare=never] [head-start=-1s] [early] [strict] [once]
 //	facts [secure] [prior] [proxied] [probing=N] [deadline=30s] [remembered] [known=(RUNG,yes|no,CAUSE)]... [alt=(ALPN,HOST,PORT)]...
+//	      [hint=(ALPN,HOST,PORT)]... [addr=HOST:PORT] [quic=works|blocked] [ticket]
 //	      [live=(ID,without|connect,alpn=h2,slots=N,noframes,draining,coalesced,alt=HOST)]...
 //	start                    begins a dial and prints the orders
 //	outcomes                 one a line, as in parseOutcome; prints the orders of each
@@ -25,6 +26,7 @@ import (
 //	frame                    the first WebSocket frame comes: what Succeed wanted confirmed is stored
 //	killed                   what Settle wanted stored is stored
 //	memory                   prints what has been remembered; "facts remembered" makes it known to the next dial
+//	forget                   forgets it
 //
 // Policy, facts, memory and the time stay as they are set; "known" holds for an hour. Go on with -rewrite when a change is wanted.
 func TestTranscripts(t *testing.T) {
@@ -49,6 +51,7 @@ type dial struct {
 	m          *Machine
 
 	memory     Entry
+	network    Entry
 	remembered bool
 	confirm    []Remember
 	ifKilled   []Remember
@@ -68,7 +71,7 @@ func (d *dial) run(td *datadriven.TestData) (string, error) {
 			d.facts.Deadline = d.now.Add(d.deadline)
 		}
 		if d.remembered {
-			d.facts.Known = d.memory
+			d.facts.Known, d.facts.QUIC = d.memory, QUICStateOf(d.network, d.now)
 		}
 		d.start = d.now
 		d.m = New(d.policy, d.facts)
@@ -112,6 +115,9 @@ func (d *dial) run(td *datadriven.TestData) (string, error) {
 		return "", nil
 	case "memory":
 		return d.printMemory(), nil
+	case "forget":
+		d.memory, d.network = Entry{}, Entry{}
+		return "", nil
 	}
 	return "", fmt.Errorf("there is no command %q", td.Cmd)
 }
@@ -145,6 +151,8 @@ func (d *dial) obey(o Order) {
 		d.store([]Remember{o})
 	case Forget:
 		d.memory = d.memory.Forget(o.Rung, d.now)
+	case RememberNetwork:
+		d.network = d.network.Remember(o.Remember(), d.now)
 	case Settle:
 		d.ifKilled = []Remember{o.IfKilled}
 	case Succeed:
@@ -160,12 +168,12 @@ func (d *dial) store(list []Remember) {
 
 func (d *dial) printMemory() string {
 	var b strings.Builder
-	for _, r := range Rungs() {
-		f, ok := d.memory.Findings[r]
+	line := func(what any, e Entry, r Rung) {
+		f, ok := e.Findings[r]
 		if !ok {
-			continue
+			return
 		}
-		fmt.Fprintf(&b, "%s %s cause=%s", r, f.Verdict, f.Cause)
+		fmt.Fprintf(&b, "%s %s cause=%s", what, f.Verdict, f.Cause)
 		if left := f.Until.Sub(d.now); left > 0 {
 			fmt.Fprintf(&b, " for=%s", briefly(left))
 		} else {
@@ -176,6 +184,10 @@ func (d *dial) printMemory() string {
 		}
 		b.WriteByte('\n')
 	}
+	for _, r := range Rungs() {
+		line(r, d.memory, r)
+	}
+	line("network", d.network, H3)
 	if d.memory.RTT > 0 {
 		fmt.Fprintf(&b, "round-trip time %v\n", d.memory.RTT)
 	}
@@ -197,6 +209,14 @@ func (d *dial) setPolicy(args []datadriven.CmdArg) error {
 				return err
 			}
 			d.policy.Spare = s
+		case "head-start":
+			v, err := time.ParseDuration(a.Vals[0])
+			if err != nil {
+				return err
+			}
+			d.policy.HeadStart = v
+		case "early":
+			d.policy.EarlyConnect = true
 		case "strict":
 			d.policy.Strict = true
 		case "once":
@@ -240,6 +260,14 @@ func (d *dial) parseFacts(args []datadriven.CmdArg) (f Facts, err error) {
 			}
 		case "alt":
 			f.Alternatives = append(f.Alternatives, Alternative{ALPN: a.Vals[0], Host: a.Vals[1], Port: a.Vals[2]})
+		case "hint":
+			f.Hints = append(f.Hints, Alternative{ALPN: a.Vals[0], Host: a.Vals[1], Port: a.Vals[2]})
+		case "addr":
+			f.Addr = a.Vals[0]
+		case "quic":
+			f.QUIC = map[string]QUICState{"works": QUICWorks, "blocked": QUICBlocked}[a.Vals[0]]
+		case "ticket":
+			f.EarlySession = true
 		case "live":
 			var c LiveConn
 			c, err = parseLive(a.Vals)
@@ -275,7 +303,7 @@ func parseLive(vals []string) (c LiveConn, err error) {
 		case k == "alpn":
 			c.ALPN = n
 		case k == "alt":
-			c.Alt = &Alternative{ALPN: "h2", Host: n, Port: "443"}
+			c.Alt = &Alternative{ALPN: c.ALPN, Host: n, Port: "443"}
 		default:
 			err = fmt.Errorf("a live connection has no %q", v)
 		}
@@ -328,11 +356,15 @@ func (d *dial) parseOutcome(line string) (Outcome, error) {
 	case "unsupported":
 		return FrameUnsupported{Attempt: attempt}, nil
 	case "connected":
-		return Connected{Attempt: attempt, ALPN: value("alpn"), RoundTrips: number("round-trips")}, nil
+		return Connected{Attempt: attempt, ALPN: value("alpn"), RoundTrips: number("round-trips"), Early: has("early")}, nil
 	case "connect-failed":
-		return ConnectFailed{Attempt: attempt, Step: Step(args[1].Key), Err: errors.New("no luck")}, nil
+		return ConnectFailed{Attempt: attempt, Step: Step(args[1].Key), Heard: has("heard"), Err: errors.New("no luck")}, nil
+	case "early-rejected":
+		return EarlyRejected{Attempt: attempt}, nil
 	case "settings":
-		o := SettingsReceived{Attempt: attempt, Present: has("present"), ConnectProtocol: has("connect"), Slots: 100}
+		o := SettingsReceived{
+			Attempt: attempt, Present: has("present"), ConnectProtocol: has("connect"), Slots: 100, RoundTrips: number("round-trips"),
+		}
 		if has("slots") {
 			o.Slots = number("slots")
 		}

@@ -9,22 +9,30 @@ import (
 	"time"
 )
 
-// Dials to origins that upgrade, downgrade, lie and kill, through a network that takes exactly one round trip for everything, with a
-// memory that is kept: every dial succeeds (they all speak HTTP/1.1), costs no more than is documented, and counts its round trips as the
-// clock does.
+// Dials to origins that upgrade, downgrade, lie and kill, through a network that takes exactly one round trip for everything and may lose all
+// UDP, with a memory that is kept: every dial succeeds (they all speak HTTP/1.1), costs no more than is documented, and counts its round
+// trips as the clock does, but for the head start where QUIC came to nothing.
 func TestVirtualDials(t *testing.T) {
 	if *seed != 0 {
 		newWorld(t, *seed).run()
 		return
 	}
+	rungs := make(map[Rung]int)
 	for s := range uint64(1000) { // ten dials each
 		w := newWorld(t, s+1)
+		w.rungs = rungs
 		w.run()
 		if t.Failed() {
 			t.Fatalf("replay with -seed=%d; so far:\n%s", s+1, strings.Join(w.log, "\n"))
 		}
 	}
+	if rungs[H3] < 500 {
+		t.Errorf("only %d dials took h3", rungs[H3])
+	}
 }
+
+// trip is a round trip in milliseconds.
+const trip = 100
 
 // A virtualServer is what an origin does.
 type virtualServer struct {
@@ -34,6 +42,12 @@ type virtualServer struct {
 	unknown           string // what it does with a CONNECT that it does not know: "reset", "goaway", "fin", "200", "400", "silence"
 	chatty            bool   // it writes a 408 on an idle connection
 	swapped           bool   // SETTINGS are reported after the answer
+
+	quic   string // what it does with QUIC: "works", "silence", "refuses"
+	early  string // with 0-RTT data: "accept", "reject", "425"
+	late   int    // round trips from the handshake of QUIC to its SETTINGS
+	flag3  bool   // RFC 9220, by SETTINGS
+	broken bool   // ... which is not true
 }
 
 func (s virtualServer) choose(offer []string) string {
@@ -57,18 +71,25 @@ type world struct {
 	policy Policy
 	server virtualServer
 	known  Entry
-	live   []*LiveConn
-	alts   []Alternative
-	alt    virtualServer
+	rungs  map[Rung]int
+
+	network Entry
+	blocked bool // UDP
+
+	live []*LiveConn
+	alts []Alternative
+	alt  virtualServer
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := &world{t: t, r: r, now: time.Unix(1_000_000, 0)}
-	w.policy = Policy{Spare: SpareMode(r.IntN(3)), Strict: r.IntN(8) == 0, Once: r.IntN(8) == 0}
+	w.policy = Policy{Spare: SpareMode(r.IntN(3)), Strict: r.IntN(8) == 0, Once: r.IntN(8) == 0, EarlyConnect: r.IntN(2) == 0}
+	w.policy.HeadStart = []time.Duration{0, -1, time.Second}[r.IntN(3)]
+	w.blocked = r.IntN(4) == 0
 	if r.IntN(3) > 0 {
 		w.policy.Rungs = []Rung{Upgrade}
-		for _, rung := range []Rung{Settings, Assume, Token, H21, Frame, AltSvc} {
+		for _, rung := range []Rung{Settings, Assume, Token, H21, Frame, AltSvc, H3} {
 			if r.IntN(2) == 0 {
 				w.policy.Rungs = append(w.policy.Rungs, rung)
 			}
@@ -83,6 +104,8 @@ func (w *world) randomServer() virtualServer {
 	return virtualServer{
 		h2: w.r.IntN(4) > 0, h21: w.r.IntN(4) == 0, wsoverh2: w.r.IntN(4) == 0, connect: is(), frame: w.r.IntN(3) == 0,
 		unknown: []string{"reset", "goaway", "fin", "200", "400", "silence"}[w.r.IntN(6)], chatty: w.r.IntN(5) == 0, swapped: is(),
+		quic: []string{"works", "works", "works", "silence", "refuses"}[w.r.IntN(5)], early: []string{"accept", "reject", "425"}[w.r.IntN(3)],
+		late: max(0, w.r.IntN(4)-2), flag3: w.r.IntN(4) > 0, broken: w.r.IntN(4) == 0,
 	}
 }
 
@@ -98,7 +121,7 @@ func (w *world) run() {
 		w.alts = nil
 		if w.r.IntN(3) == 0 {
 			w.alt = w.randomServer()
-			w.alts = []Alternative{{ALPN: []string{"h2", "h3", wsoverh2}[w.r.IntN(3)], Host: "alt", Port: "443"}}
+			w.alts = []Alternative{{ALPN: []string{"h2", "h3", "h3", wsoverh2}[w.r.IntN(4)], Host: "alt", Port: "443"}}
 		}
 		w.now = w.now.Add(time.Duration(w.r.IntN(200)) * time.Minute)
 		w.dial()
@@ -106,7 +129,7 @@ func (w *world) run() {
 }
 
 func (w *world) dial() {
-	f := Facts{Secure: true, Known: w.known, Alternatives: w.alts}
+	f := Facts{Secure: true, Known: w.known, Alternatives: w.alts, QUIC: QUICStateOf(w.network, w.now), EarlySession: w.r.IntN(2) == 0}
 	for _, c := range w.live {
 		f.Live = append(f.Live, *c)
 	}
@@ -114,39 +137,72 @@ func (w *world) dial() {
 	d := &virtualDial{world: w, m: New(w.policy, f), conns: map[int]*virtualConn{}}
 	d.obey(d.m.Start(w.now))
 	for !d.m.Done() {
-		if len(d.events) == 0 {
+		if len(d.events) == 0 && d.timer.IsZero() {
 			w.t.Fatalf("machine waits for nothing\n%s", strings.Join(w.log, "\n"))
 		}
 		e := d.next()
 		w.log = append(w.log, fmt.Sprintf("  %d: %T%+v", d.at, e.outcome, e.outcome))
-		d.obey(d.m.Report(w.now, e.outcome))
+		d.obey(d.m.Report(d.clock(), e.outcome))
 	}
 	s, ok := d.result.(Succeed)
 	if !ok {
 		w.t.Errorf("%v", d.result)
 		return
 	}
-	if got := d.m.RoundTrips(); got != d.at {
-		w.t.Errorf("machine counts %d round trips, the clock %d", got, d.at)
+	got := d.m.RoundTrips()
+	if got*trip+d.waited != d.at {
+		w.t.Errorf("machine counts %d round trips, the clock is at %d ms and waited for %d", got, d.at, d.waited)
 	}
-	if bound := w.bound(f, d); d.at > bound {
-		w.t.Errorf("%d round trips, documented are %d", d.at, bound)
+	if bound := w.bound(f, d, s); got > bound {
+		w.t.Errorf("%d round trips, documented are %d", got, bound)
+	}
+	if most := int(w.policy.headStart() / time.Millisecond); d.waited > most {
+		w.t.Errorf("QUIC cost %d ms, the head start is %d", d.waited, most)
 	}
 	for _, r := range s.Confirm {
 		w.known = w.known.Remember(r, w.now)
 	}
+	if w.rungs != nil {
+		w.rungs[s.Rung]++
+	}
 }
 
 // bound is the most that is documented for such a dial.
-func (w *world) bound(f Facts, d *virtualDial) int {
+func (w *world) bound(f Facts, d *virtualDial, result Succeed) int {
+	wasted := 0
+	for _, a := range d.m.Attempts() {
+		c := d.conns[a.ID]
+		switch {
+		case a.Rung != H3:
+		case a.ID == result.Attempt && a.Conn != 0:
+			return 1
+		case a.ID == result.Attempt && c.early && c.server.early == "accept":
+			return 1
+		case a.ID == result.Attempt && c.early && c.server.early == "425":
+			return 2
+		case a.ID == result.Attempt:
+			return 2 + c.server.late
+		case a.Conn != 0:
+			wasted++
+		case a.Verdict == VerdictUnused || c.quiet:
+		case a.Verdict == string(Transport):
+			wasted++ // at most: not beside TCP
+		default:
+			wasted += 2 + c.server.late
+		}
+	}
+	return wasted + w.boundTCP(f, d)
+}
+
+func (w *world) boundTCP(f Facts, d *virtualDial) int {
 	has := func(f func(Order) bool) bool { return slices.ContainsFunc(d.log, f) }
 	spare := has(func(o Order) bool { c, ok := o.(Connect); return ok && c.Spare })
-	live := has(func(o Order) bool { _, ok := o.(UseLive); return ok })
+	live := has(func(o Order) bool { l, ok := o.(UseLive); return ok && !d.conns[l.Attempt].quic })
 	dropped := has(func(o Order) bool { _, ok := o.(DropAlternative); return ok })
 	s, known := w.server, func(r Rung) Verdict { return f.Known.Verdict(r, w.now) }
 	n := 6
 	switch {
-	case live && has(func(o Order) bool { _, ok := o.(Connect); return ok }):
+	case live && has(func(o Order) bool { c, ok := o.(Connect); return ok && !c.QUIC }):
 		n = 4 // a proposal that was ignored
 	case live:
 		n = 1
@@ -176,7 +232,7 @@ func (w *world) bound(f Facts, d *virtualDial) int {
 	if w.policy.allows(H21) && known(H21) != No && !w.policy.allows(Token) && (known(Settings) == No || !w.policy.allows(Settings)) {
 		n = max(n, 5) // offers h2 beside it
 	}
-	if has(func(o Order) bool { c, ok := o.(Connect); return ok && c.Alt != nil }) {
+	if has(func(o Order) bool { c, ok := o.(Connect); return ok && c.Alt != nil && !c.QUIC }) {
 		n = max(n, 4) // it asks first, or ignores a proposal
 	}
 	if dropped {
@@ -185,16 +241,24 @@ func (w *world) bound(f Facts, d *virtualDial) int {
 	return n
 }
 
-// A virtualDial is an executor in virtual time: at counts round trips.
+// A virtualDial is an executor in virtual time: at counts milliseconds.
 type virtualDial struct {
 	*world
 	m      *Machine
 	at     int
+	timer  time.Time
 	events []virtualEvent
 	conns  map[int]*virtualConn
 	log    []Order
 	result Order
+
+	// quic is the connection that is raced, and waited how long TCP was not begun because of it, until it has won.
+	quic   *virtualConn
+	raced  []*virtualConn // all that were
+	waited int
 }
+
+func (d *virtualDial) clock() time.Time { return d.now.Add(time.Duration(d.at) * time.Millisecond) }
 
 type virtualConn struct {
 	server virtualServer
@@ -202,6 +266,13 @@ type virtualConn struct {
 	alt    *Alternative
 	begun  bool // HTTP/2
 	live   *LiveConn
+
+	quic  bool
+	early bool // it has sent 0-RTT data
+	quiet bool // nothing ever came
+	// It was ordered at, and TCP has begun after it.
+	at        int
+	overtaken bool
 }
 
 type virtualEvent struct {
@@ -218,6 +289,14 @@ func (d *virtualDial) next() virtualEvent {
 			i = j
 		}
 	}
+	if !d.timer.IsZero() {
+		at := int(d.timer.Sub(d.now) / time.Millisecond)
+		if len(d.events) == 0 || at < d.events[i].at {
+			d.timer = time.Time{}
+			d.at = max(d.at, at)
+			return virtualEvent{at: at, outcome: Timer{}}
+		}
+	}
 	e := d.events[i]
 	d.events = slices.Delete(d.events, i, i+1)
 	d.at = max(d.at, e.at)
@@ -225,7 +304,7 @@ func (d *virtualDial) next() virtualEvent {
 }
 
 func (d *virtualDial) after(n int, c *virtualConn, o Outcome) {
-	d.events = append(d.events, virtualEvent{at: d.at + n, conn: c, outcome: o})
+	d.events = append(d.events, virtualEvent{at: d.at + n*trip, conn: c, outcome: o})
 }
 
 // give up c: nothing of it is reported any more.
@@ -248,8 +327,17 @@ func (d *virtualDial) obeyOne(o Order) {
 	case Connect:
 		d.connect(o)
 	case WaitSettings:
+		if c := d.conns[o.Attempt]; c.quic {
+			d.quic = nil
+			d.beginHTTP3(o.Attempt, c)
+			return
+		}
 		d.begin(o.Attempt, d.conns[o.Attempt])
 	case SendConnect:
+		if c := d.conns[o.Attempt]; c.quic {
+			d.sendConnect3(o.Attempt, c)
+			return
+		}
 		d.sendConnect(o.Attempt, d.conns[o.Attempt])
 	case SendFrame:
 		c := d.conns[o.Attempt]
@@ -260,15 +348,30 @@ func (d *virtualDial) obeyOne(o Order) {
 		d.giveUp(c) // what it may say while idle is no longer reported as that
 		d.after(1, c, Response{Attempt: o.Attempt, Status: 101})
 	case Remember:
-		d.known = d.known.Remember(o, d.now)
+		d.known = d.known.Remember(o, d.clock())
+	case RememberNetwork:
+		d.network = d.network.Remember(o.Remember(), d.clock())
+		if quiet := slices.ContainsFunc(d.raced, func(c *virtualConn) bool { return c.quiet }); quiet == (o.QUIC == QUICWorks) {
+			d.t.Errorf("%v, and quiet is %v", o, quiet)
+		}
+	case SetTimer:
+		d.timer = o.At
 	case Forget:
-		d.known = d.known.Forget(o.Rung, d.now)
+		d.known = d.known.Forget(o.Rung, d.clock())
 	case Settle:
 		d.giveUp(d.conns[o.Attempt])
 	case Keep:
-		d.giveUp(d.conns[o.Attempt])
+		c := d.conns[o.Attempt]
+		if c.quic {
+			d.beginHTTP3(o.Attempt, c)
+		}
+		d.giveUp(c)
 	case Discard:
-		d.giveUp(d.conns[o.Attempt])
+		c := d.conns[o.Attempt]
+		if d.m.Attempts()[o.Attempt-1].Reason == quicWasFaster {
+			d.waited = 0
+		}
+		d.giveUp(c)
 	case DropAlternative:
 		d.alts = nil
 		d.live = slices.DeleteFunc(d.live, func(c *LiveConn) bool { return c.Alt != nil })
@@ -285,6 +388,10 @@ func (d *virtualDial) useLive(o UseLive) {
 		c.server = virtualServer{connect: true}
 	}
 	d.conns[o.Attempt] = c
+	if c.quic = l.ALPN == alpnH3; c.quic {
+		d.answer3(o.Attempt, c)
+		return
+	}
 	if o.Frame {
 		d.propose(o.Attempt, c)
 		return
@@ -298,6 +405,17 @@ func (d *virtualDial) connect(o Connect) {
 		c.server = d.alt
 	}
 	d.conns[o.Attempt] = c
+	if o.QUIC {
+		d.connectQUIC(o, c)
+		return
+	}
+	if q := d.quic; q != nil && !o.Spare && !q.overtaken {
+		q.overtaken = true
+		d.waited = d.at - q.at
+		if !slices.ContainsFunc(d.events, func(e virtualEvent) bool { return e.conn == q }) && !q.quiet {
+			d.waited = 0 // it has failed, after a round trip
+		}
+	}
 	d.after(1, c, Reached{Attempt: o.Attempt, RTT: time.Second})
 	if c.alpn = c.server.choose(o.ALPN); c.alpn == "" {
 		d.after(2, c, ConnectFailed{Attempt: o.Attempt, Step: StepTLS})
