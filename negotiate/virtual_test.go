@@ -191,15 +191,16 @@ func (w *world) bound(f Facts, d *virtualDial, result Succeed) int {
 			wasted += 2 + c.server.late
 		}
 	}
-	return wasted + w.boundTCP(f, d)
+	// What is known may expire while the dial is under way.
+	return wasted + max(w.boundTCP(f, d, w.now), w.boundTCP(f, d, d.clock()))
 }
 
-func (w *world) boundTCP(f Facts, d *virtualDial) int {
+func (w *world) boundTCP(f Facts, d *virtualDial, at time.Time) int {
 	has := func(f func(Order) bool) bool { return slices.ContainsFunc(d.log, f) }
-	spare := has(func(o Order) bool { c, ok := o.(Connect); return ok && c.Spare })
+	spare := slices.ContainsFunc(d.m.Attempts(), func(a Attempt) bool { return a.Spare && a.Reason != quicWasFaster })
 	live := has(func(o Order) bool { l, ok := o.(UseLive); return ok && !d.conns[l.Attempt].quic })
 	dropped := has(func(o Order) bool { _, ok := o.(DropAlternative); return ok })
-	s, known := w.server, func(r Rung) Verdict { return f.Known.Verdict(r, w.now) }
+	s, known := w.server, func(r Rung) Verdict { return f.Known.Verdict(r, at) }
 	n := 6
 	switch {
 	case live && has(func(o Order) bool { c, ok := o.(Connect); return ok && !c.QUIC }):
