@@ -296,7 +296,7 @@ func (d *dice) succeed(o Succeed, c *diceConn) {
 }
 
 func (d *dice) useLive(o UseLive) {
-	for _, l := range d.facts.Live {
+	for _, l := range d.m.facts.Live {
 		if l.ID == o.Conn && !l.Draining && l.Slots > 0 && (o.Frame && !l.NoFrames || !o.Frame && l.ConnectProtocol) {
 			c := &diceConn{at: "response", sent: "connect", alpn: l.ALPN, live: true, alt: l.Alt != nil, asked: true, got: true, allow: l.ConnectProtocol, quic: l.ALPN == alpnH3}
 			if o.Frame {

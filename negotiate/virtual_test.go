@@ -169,19 +169,21 @@ func (w *world) dial() {
 
 // bound is the most that is documented for such a dial.
 func (w *world) bound(f Facts, d *virtualDial, result Succeed) int {
-	wasted := 0
+	wasted, ignored := 0, 0 // round trips over QUIC, and before it
 	for _, a := range d.m.Attempts() {
 		c := d.conns[a.ID]
 		switch {
+		case a.Rung != H3 && a.Conn != 0:
+			ignored = 1
+		case a.Rung != H3 && a.Alt != nil:
+			ignored = 3
 		case a.Rung != H3:
-		case a.ID == result.Attempt && a.Conn != 0:
-			return 1
-		case a.ID == result.Attempt && c.early && c.server.early == "accept":
-			return 1
+		case a.ID == result.Attempt && (a.Conn != 0 || c.early && c.server.early == "accept"):
+			return ignored + wasted + 1
 		case a.ID == result.Attempt && c.early && c.server.early == "425":
-			return 2
+			return ignored + wasted + 2
 		case a.ID == result.Attempt:
-			return 2 + c.server.late
+			return ignored + wasted + 2 + c.server.late
 		case a.Conn != 0:
 			wasted++
 		case a.Verdict == VerdictUnused || c.quiet:
