@@ -1,11 +1,17 @@
 package transport
 
 import (
-	"net"
+	"io"
 	"runtime"
 	"sync"
 	"time"
 )
+
+// A DeadlineWriter is what a Flusher writes to: a net.Conn, or a stream of a connection.
+type DeadlineWriter interface {
+	io.Writer
+	SetWriteDeadline(t time.Time) error
+}
 
 // A Flusher writes what many goroutines queue on one connection with as few Writes as it can. Whoever queues and finds
 // nobody flushing starts a goroutine that yields once, so that others can queue too, writes until nothing is left, and ends:
@@ -27,7 +33,7 @@ type Flusher struct {
 	// Wrote, if set, is called with the mutex held after each successful Write.
 	Wrote func(n int)
 
-	Conn net.Conn
+	Conn DeadlineWriter
 
 	// Timeout bounds one Write; 0 means none. A peer that reads nothing for so long fails the connection.
 	Timeout time.Duration
@@ -69,6 +75,19 @@ func (f *Flusher) EndLocked() {
 		f.watchdog.Stop()
 	}
 	f.flush()
+}
+
+// EndSoon is End for a reading goroutine that must not wait for the network: another one writes what the batch caused.
+func (f *Flusher) EndSoon() {
+	f.Lock()
+	f.batches--
+	if !f.deferred {
+		f.Unlock()
+		return
+	}
+	f.deferred = false
+	f.watchdog.Stop()
+	f.FlushNow()
 }
 
 // BeginLocked is Begin for a caller that holds the mutex, and keeps it.

@@ -8,7 +8,7 @@ import (
 )
 
 // A Stream is one bidirectional byte stream that carries a WebSocket: a TCP or TLS connection after an HTTP/1.1
-// Upgrade, or one HTTP/2 stream after an Extended CONNECT. It knows nothing of WebSocket frames.
+// Upgrade, or one stream of HTTP/2 or HTTP/3 after an Extended CONNECT. It knows nothing of WebSocket frames.
 type Stream interface {
 	// Receive blocks until bytes arrive and returns them, all that are there. The slice is the caller's to read and
 	// to change until its next call of Receive. It returns io.EOF when the peer ended its side properly (END_STREAM,
@@ -60,10 +60,10 @@ type Stream interface {
 
 // Info describes the connection under a Stream.
 type Info struct {
-	Proto      string // "HTTP/1.1" or "HTTP/2.0", as in http.Request.Proto
+	Proto      string // "HTTP/1.1", "HTTP/2.0" or "HTTP/3.0", as in http.Request.Proto
 	Secure     bool   // over TLS
 	ConnID     uint64 // of the connection, unique in this process; see NextConnID
-	StreamID   uint64 // the HTTP/2 stream identifier; 0 on HTTP/1.1
+	StreamID   uint64 // the identifier of the HTTP/2 or QUIC stream, which may be 0 on HTTP/3; 0 on HTTP/1.1
 	LocalAddr  net.Addr
 	RemoteAddr net.Addr
 }
@@ -85,6 +85,13 @@ func WithAcceptor(ctx context.Context, a Acceptor) context.Context {
 func AcceptorFrom(ctx context.Context) Acceptor {
 	a, _ := ctx.Value(acceptorKey{}).(Acceptor)
 	return a
+}
+
+// InEarlyData reports whether the request of ctx came in early data, so that it may be a replay (RFC 8470), and the
+// handshake was not complete when its handler began.
+func InEarlyData(ctx context.Context) bool {
+	a, ok := AcceptorFrom(ctx).(interface{ InEarlyData() bool })
+	return ok && a.InEarlyData()
 }
 
 type acceptorKey struct{}

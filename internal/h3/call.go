@@ -1,0 +1,298 @@
+package h3
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"github.com/quic-go/quic-go/quicvarint"
+
+	"github.com/weftws/weft/internal/transport"
+)
+
+// A Call is an Extended CONNECT that waits for its answer, and a [transport.Call]. Its methods are safe for concurrent use.
+type Call struct {
+	cc    *ClientConn
+	st    *stream
+	early bool
+
+	answered chan struct{} // closed when resp or err is set
+	mu       sync.Mutex
+	settled  bool // answered is closed
+	resp     *http.Response
+	err      error
+	end      bool // the response came with FIN
+}
+
+var _ transport.Call = (*Call)(nil)
+
+// Early reports whether the request left in early data, at least in part: the server may answer 425, and the request may be
+// repeated when the handshake is complete.
+func (c *Call) Early() bool { return c.early }
+
+// Response implements [transport.Call]. Errors: *StreamError, *ConnError, ctx's.
+func (c *Call) Response(ctx context.Context) (*http.Response, error) {
+	select {
+	case <-c.answered:
+	default:
+		select {
+		case <-c.answered:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return c.resp, c.err
+}
+
+// Ended implements [transport.Call], as far as the end came in one piece with the response.
+func (c *Call) Ended() bool {
+	select {
+	case <-c.answered:
+		return c.end
+	default:
+		return false
+	}
+}
+
+// Stream implements [transport.Call].
+func (c *Call) Stream() transport.Stream {
+	select {
+	case <-c.answered:
+	default:
+		return nil
+	}
+	if c.resp == nil || c.resp.StatusCode/100 != 2 {
+		return nil
+	}
+	return c.st
+}
+
+// Cancel implements [transport.Call]: H3_REQUEST_CANCELLED, both ways.
+func (c *Call) Cancel() {
+	c.fail(&StreamError{
+		StreamID: c.id(), Code: uint64(http3.ErrCodeRequestCanceled), Local: true,
+		Detail: fmt.Sprintf("we cancelled the request (stream %d)", c.id()),
+	})
+	c.st.hangUp()
+}
+
+func (c *Call) id() int64 { return int64(c.st.info.StreamID) }
+
+// settle answers the call once, and reports whether it did.
+func (c *Call) settle(resp *http.Response, end bool, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.settled {
+		return false
+	}
+	c.settled, c.resp, c.end, c.err = true, resp, end, err
+	close(c.answered)
+	return true
+}
+
+// fail ends a call that has no answer, and its stream.
+func (c *Call) fail(err error) {
+	if c.settle(nil, false, err) {
+		c.st.hangUp()
+	}
+}
+
+// refuse ends a call that a GOAWAY for stream id does not cover, if it has no answer.
+//
+// "Upon receipt of a GOAWAY frame, if the client has already sent requests with a stream ID greater than or equal to the identifier
+// contained in the GOAWAY frame, those requests will not be processed. Clients can safely retry unprocessed requests on a
+// different HTTP connection." RFC 9114, Section 5.2.
+func (c *Call) refuse(id quic.StreamID) {
+	c.fail(&StreamError{
+		StreamID: c.id(), Code: uint64(http3.ErrCodeRequestRejected), Unprocessed: true,
+		Detail: fmt.Sprintf("peer sent GOAWAY for stream %d: it will not process stream %d", id, c.id()),
+	})
+}
+
+// run sends the request and takes the response.
+func (c *Call) run(frame []byte) {
+	_, err := c.st.q.Write(frame)
+	if err == nil {
+		err = c.recvResponse()
+	}
+	if err == nil || errors.Is(err, quic.Err0RTTRejected) {
+		return // goOn fails the call when the connection can be used again
+	}
+	var broken malformed
+	switch v, violated := err.(*violation); {
+	case violated:
+		c.cc.violated(c.st, v) // which fails the call
+	case errors.As(err, &broken):
+		// "A stream error of type H3_MESSAGE_ERROR." RFC 9114, Section 4.1.2.
+		c.settle(nil, false, &StreamError{
+			StreamID: c.id(), Code: uint64(http3.ErrCodeMessageError), Local: true,
+			Detail: fmt.Sprintf("%s (H3_MESSAGE_ERROR, stream %d)", broken, c.id()),
+		})
+		c.st.reset(http3.ErrCodeMessageError)
+	default:
+		c.fail(streamError(err, c.id(), c))
+	}
+}
+
+// recvResponse reads header sections until the final one, and not a byte more.
+func (c *Call) recvResponse() error {
+	for interim := 0; ; interim++ {
+		section, end, err := c.readSection()
+		if err != nil {
+			return err
+		}
+		status, h, err := parseResponse(section)
+		if err != nil {
+			return err
+		}
+		// "A client MUST be able to parse one or more 1xx responses received prior to a final response ... A user agent MAY
+		// ignore unexpected 1xx responses." RFC 9110, Section 15.2.
+		if status >= 200 {
+			c.take(status, h, end)
+			return nil
+		}
+		if end || interim == maxInterim {
+			return malformed("server sent interim responses and no final one")
+		}
+	}
+}
+
+// readSection reads a HEADERS frame. end says that the stream ends with it.
+func (c *Call) readSection() (section []byte, end bool, err error) {
+	r := quicvarint.NewReader(c.st.q)
+	for {
+		typ, err := quicvarint.Read(r)
+		if err == io.EOF {
+			return nil, false, malformed("server ended the stream without a response")
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		length, err := quicvarint.Read(r)
+		if err != nil {
+			return nil, false, cutShort(err)
+		}
+		switch {
+		case typ == frameHeaders:
+			if length > maxResponseSection {
+				return nil, false, malformed("server sent a header section of " + strconv.FormatUint(length, 10) + " bytes")
+			}
+			section = make([]byte, length)
+			end, err := readAll(c.st.q, section)
+			return section, end, err
+		case known(typ):
+			// "Receipt of an invalid sequence of frames MUST be treated as a connection error of type H3_FRAME_UNEXPECTED."
+			// RFC 9114, Section 4.1.
+			return nil, false, violates(http3.ErrCodeFrameUnexpected, "peer sent a frame of type %#x before its response", typ)
+		}
+		if _, err := io.CopyN(io.Discard, r, int64(length)); err != nil {
+			return nil, false, cutShort(err)
+		}
+	}
+}
+
+// readAll fills p, and says whether the stream ends there, as far as that is known.
+func readAll(r io.Reader, p []byte) (end bool, err error) {
+	for n := 0; n < len(p); {
+		m, err := r.Read(p[n:])
+		n += m
+		if n == len(p) {
+			return err == io.EOF, nil
+		}
+		if err != nil {
+			return false, cutShort(err)
+		}
+	}
+	return false, nil
+}
+
+// cutShort: see unframer.broken.
+func cutShort(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return violates(http3.ErrCodeFrameError, "peer ended the stream in the middle of a frame")
+	}
+	return err
+}
+
+// take makes the final response known.
+func (c *Call) take(status int, h http.Header, end bool) {
+	resp := &http.Response{
+		StatusCode: status, Status: strconv.Itoa(status) + " " + http.StatusText(status),
+		Proto: "HTTP/3.0", ProtoMajor: 3, Header: h, Body: http.NoBody, TLS: c.cc.tlsState(),
+	}
+	if end {
+		c.st.received = io.EOF
+	}
+	if status/100 != 2 {
+		c.st.frames.tunnel = false
+		if !end {
+			resp.ContentLength = -1
+			resp.Body = &responseBody{st: c.st}
+		}
+		if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+			resp.ContentLength = n
+		}
+	}
+	if c.settle(resp, end, nil) && end && status/100 != 2 {
+		c.st.Close(politely)
+	}
+}
+
+func (cc *ClientConn) tlsState() *tls.ConnectionState {
+	cs := cc.q.ConnectionState().TLS
+	return &cs
+}
+
+// A responseBody reads the content of a response that opened no tunnel.
+type responseBody struct {
+	st   *stream
+	left []byte // received and not yet read
+	err  error
+}
+
+// Read implements io.Reader.
+func (b *responseBody) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if len(b.left) == 0 && b.err == nil {
+		b.left, b.err = b.st.Receive()
+		if b.err == io.EOF {
+			b.st.Close(politely)
+		}
+	}
+	n := copy(p, b.left)
+	b.left = b.left[n:]
+	if n == 0 {
+		return 0, b.err
+	}
+	return n, nil
+}
+
+// Close cancels the stream if it is not over.
+func (b *responseBody) Close() error {
+	if b.err != io.EOF {
+		b.st.hangUp()
+	}
+	return nil
+}
+
+// lost, violated and released make a Call what its stream needs to know of the connection.
+func (c *Call) lost(err error) *ConnError         { return c.cc.lost(err) }
+func (c *Call) violated(st *stream, v *violation) { c.cc.violated(st, v) }
+func (c *Call) released(*stream)                  { c.cc.release(c) }
+
+const (
+	// maxInterim is how many 1xx responses may come before the final one.
+	maxInterim = 10
+	// politely is for our FIN where the server has said all.
+	politely = time.Second
+)

@@ -1,0 +1,250 @@
+package h3
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/weftws/weft/internal/transport"
+)
+
+// A Server serves HTTP/3 and drains it. Its fields are not changed after the first Serve.
+type Server struct {
+	Handler   http.Handler
+	TLSConfig *tls.Config // the application protocol is set here
+	// ConnectProtocol allows Extended CONNECT. Deviation: where it is off, clients are told that it is on, and get 501, since
+	// quic-go's server sends SETTINGS_ENABLE_CONNECT_PROTOCOL=1 always.
+	ConnectProtocol bool
+	MaxStreams      int           // requests and WebSockets at a time on a connection; default 1000
+	IdleTimeout     time.Duration // closes a connection without streams; 0: none
+	KeepAlive       time.Duration // a PING after so much silence; 0: never
+	SilenceTimeout  time.Duration // ends a connection after so much silence; default 30 s, and the smaller one of both sides counts
+	WriteTimeout    time.Duration // a client that accepts nothing for so long loses the WebSocket; default 30 s
+	MaxHeaderBytes  int           // default http.DefaultMaxHeaderBytes
+	ErrorLog        *log.Logger   // panics of handlers; nil: the log package's standard logger
+	// BaseContext returns the context that those of requests derive from; nil: context.Background().
+	BaseContext func(local net.Addr) context.Context
+	// Connected and Closed, if set, are told of each connection (for counters). They must not block.
+	Connected func(remote net.Addr)
+	Closed    func(remote net.Addr, err error)
+
+	mu       sync.Mutex
+	h3       *http3.Server
+	sockets  []net.PacketConn
+	conns    map[*serverConn]struct{}
+	stopping bool
+}
+
+// Serve serves what arrives on pc until Shutdown or Close, which close pc: it then returns http.ErrServerClosed. An Extended
+// CONNECT for "websocket" reaches Handler as a GET with Upgrade: websocket, Connection: Upgrade and Proto HTTP/3.0, with a
+// [transport.Acceptor] in its context; [transport.InEarlyData] says whether it may be a replay. Unknown :protocol: 501. An
+// ordinary request in early data gets 425 unless its method is safe.
+func (s *Server) Serve(pc net.PacketConn) error {
+	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
+		pc.Close()
+		return http.ErrServerClosed
+	}
+	s.sockets = append(s.sockets, pc)
+	h3 := s.server()
+	s.mu.Unlock()
+	err := h3.Serve(pc)
+	if !errors.Is(err, http.ErrServerClosed) {
+		pc.Close()
+	}
+	return err
+}
+
+// server makes quic-go's server. Called with the lock held.
+func (s *Server) server() *http3.Server {
+	if s.h3 == nil {
+		maxStreams := s.MaxStreams
+		if maxStreams <= 0 {
+			maxStreams = defaultMaxStreams
+		}
+		s.h3 = &http3.Server{
+			Handler: http.HandlerFunc(s.serveHTTP), TLSConfig: s.TLSConfig, IdleTimeout: s.IdleTimeout, MaxHeaderBytes: s.MaxHeaderBytes,
+			QUICConfig: &quic.Config{
+				Allow0RTT: true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
+			},
+			ConnContext: s.connected,
+		}
+	}
+	return s.h3
+}
+
+// Shutdown sends GOAWAY on every connection, lets requests and streams end, closes each connection that has none, and returns
+// when all are gone. When ctx is done before, it closes what is left and returns ctx's error. WebSocket streams count: whoever
+// owns them sends their Close frames.
+func (s *Server) Shutdown(ctx context.Context) error {
+	h3, conns := s.stop()
+	if h3 == nil {
+		return nil
+	}
+	for _, sc := range conns {
+		sc.drain()
+	}
+	defer s.closeSockets()
+	return h3.Shutdown(ctx)
+}
+
+// Close ends every connection at once, and returns when their handlers have.
+func (s *Server) Close() error {
+	h3, _ := s.stop()
+	if h3 == nil {
+		return nil
+	}
+	defer s.closeSockets()
+	return h3.Close()
+}
+
+func (s *Server) stop() (h3 *http3.Server, conns []*serverConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	for sc := range s.conns {
+		conns = append(conns, sc)
+	}
+	return s.h3, conns
+}
+
+func (s *Server) closeSockets() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, pc := range s.sockets {
+		pc.Close()
+	}
+	s.sockets = nil
+}
+
+func (s *Server) logf(format string, args ...any) {
+	if s.ErrorLog != nil {
+		s.ErrorLog.Printf(format, args...)
+	} else {
+		log.Printf(format, args...)
+	}
+}
+
+// A serverConn is the server's end of one connection.
+type serverConn struct {
+	srv *Server
+	q   *quic.Conn
+	id  uint64
+
+	mu       sync.Mutex
+	active   int // requests whose handlers run, and streams
+	draining bool
+	timer    *time.Timer // closes the connection
+}
+
+// connected is told of each new connection, and returns the context of its requests.
+func (s *Server) connected(ctx context.Context, q *quic.Conn) context.Context {
+	sc := &serverConn{srv: s, q: q, id: transport.NextConnID()}
+	s.mu.Lock()
+	if s.conns == nil {
+		s.conns = make(map[*serverConn]struct{})
+	}
+	s.conns[sc] = struct{}{}
+	stopping := s.stopping
+	s.mu.Unlock()
+	if s.Connected != nil {
+		s.Connected(q.RemoteAddr())
+	}
+	context.AfterFunc(q.Context(), sc.ended)
+	if stopping {
+		sc.drain()
+	}
+	c := connContext{Context: ctx, conn: sc}
+	if s.BaseContext == nil {
+		return c
+	}
+	c.values = s.BaseContext(q.LocalAddr())
+	derived, cancel := context.WithCancelCause(c)
+	stop := context.AfterFunc(c.values, func() { cancel(context.Cause(c.values)) })
+	context.AfterFunc(q.Context(), func() { stop() })
+	return derived
+}
+
+func (sc *serverConn) ended() {
+	s := sc.srv
+	s.mu.Lock()
+	delete(s.conns, sc)
+	s.mu.Unlock()
+	sc.mu.Lock()
+	if sc.timer != nil {
+		sc.timer.Stop()
+	}
+	sc.mu.Unlock()
+	if s.Closed != nil {
+		s.Closed(sc.q.RemoteAddr(), sc.lost(context.Cause(sc.q.Context())))
+	}
+}
+
+// drain has the connection closed when nothing is active on it. GOAWAY is quic-go's to send; a client that has nothing to wait for
+// should close then, and what was on the way still arrives.
+func (sc *serverConn) drain() {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if !sc.draining {
+		sc.draining = true
+		sc.timer = time.AfterFunc(drainTimeout, sc.closeIdle)
+	}
+}
+
+func (sc *serverConn) closeIdle() {
+	sc.mu.Lock()
+	idle := sc.active == 0
+	sc.mu.Unlock()
+	if idle {
+		// "An endpoint that completes a graceful shutdown SHOULD use the H3_NO_ERROR error code when closing the connection."
+		// RFC 9114, Section 5.2.
+		sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+	}
+}
+
+// add counts what is active.
+func (sc *serverConn) add(n int) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.active += n
+	if sc.draining && sc.active == 0 {
+		sc.timer.Reset(drainTimeout)
+	}
+}
+
+func (sc *serverConn) lost(err error) *ConnError { return connError(err, true) }
+
+// A connContext is a connection's context with the values of another one.
+type connContext struct {
+	context.Context
+	values context.Context // may be nil
+	conn   *serverConn
+}
+
+type connKey struct{}
+
+// Value implements context.Context.
+func (c connContext) Value(key any) any {
+	if _, ok := key.(connKey); ok {
+		return c.conn
+	}
+	if v := c.Context.Value(key); v != nil || c.values == nil {
+		return v
+	}
+	return c.values.Value(key)
+}
+
+const (
+	defaultMaxStreams = 1000
+	// drainTimeout is how long a client has to close a connection that is not needed any more.
+	drainTimeout = time.Second
+)
