@@ -37,6 +37,11 @@ type AcceptOptions struct {
 	OnPingReceived func(ctx context.Context, payload []byte) bool
 	OnPongReceived func(ctx context.Context, payload []byte)
 
+	// AllowEarlyData accepts a request that came in QUIC's 0-RTT data, before the handshake is complete: whoever recorded it can send
+	// it again, so what the handler does on it must be harmless twice (RFC 8470). Otherwise such a request is answered 425 (Too Early), and
+	// the client repeats it. Wherever it looks before Accept, a handler that cares asks [InEarlyData].
+	AllowEarlyData bool
+
 	// KeepAlive is the silence after which an HTTP/1.1 peer gets a Ping; as much again without any answer ends the
 	// connection. 0: 30 s; negative: never. Over HTTP/2 the connection does this for all its streams.
 	KeepAlive time.Duration
@@ -71,6 +76,9 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		if err := handshake.CheckOrigin(req, isSecure(r), opts.OriginPatterns); err != nil {
 			return nil, refuse(w, err)
 		}
+	}
+	if !opts.AllowEarlyData && InEarlyData(r) {
+		return nil, refuse(w, tooEarly())
 	}
 	agreed, err := handshake.Agree(r.Header, opts.support())
 	if err != nil {
@@ -157,6 +165,16 @@ func noExtendedConnect(r *http.Request) *handshake.Error {
 	return &handshake.Error{
 		Status: http.StatusUpgradeRequired, Header: http.Header{"Upgrade": {"websocket"}},
 		Name: "no-extended-connect", Section: "RFC 8441, Section 4", Detail: detail,
+	}
+}
+
+// InEarlyData reports whether r came in QUIC's 0-RTT data and may be a replay (RFC 8470, Section 3).
+func InEarlyData(r *http.Request) bool { return transport.InEarlyData(r.Context()) }
+
+func tooEarly() *handshake.Error {
+	return &handshake.Error{
+		Status: http.StatusTooEarly, Name: "early-data", Section: "RFC 8470, Section 5.2",
+		Detail: "client's request came in early data, which may be a replay, and the handler does not allow that",
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/h3"
 	"github.com/weftws/weft/negotiate"
 )
 
@@ -25,6 +26,7 @@ const (
 	H21      = negotiate.H21      // experimental: ALPN h2.1
 	Frame    = negotiate.Frame    // experimental: an HTTP/2 frame type of our own
 	AltSvc   = negotiate.AltSvc   // the endpoint that an earlier response named (RFC 7838)
+	H3       = negotiate.H3       // RFC 9220: Extended CONNECT on HTTP/3
 )
 
 // When a spare connection is made beside one that assumes; see Policy.Spare.
@@ -54,6 +56,14 @@ type Dialer struct {
 	// NetDial makes TCP connections; nil: a net.Dialer, which tries IPv6 and IPv4 (RFC 8305).
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	// NetDialUDP opens a UDP socket for the peer addr (host:port), for HTTP/3, and says which address that is; nil: the system's
+	// resolver and a socket of net.ListenPacket. The socket is used for one connection and closed with it.
+	NetDialUDP func(ctx context.Context, addr string) (net.PacketConn, net.Addr, error)
+
+	// HTTPSResolver says whether an origin that was never dialed speaks HTTP/3; nil: nobody is asked. See package resolver. A
+	// Dial waits 50 ms for it at most.
+	HTTPSResolver HTTPSResolver
+
 	// HandshakeTimeout bounds a Dial as a whole, beside its context; 0: 30 s.
 	HandshakeTimeout time.Duration
 
@@ -79,8 +89,9 @@ type Dialer struct {
 	// Trace is told the steps of every Dial whose options have no Trace. It must not block.
 	Trace func(TraceEvent)
 
-	pool pool
-	alt  altCache
+	pool     pool
+	alt      altCache
+	sessions h3.Sessions
 
 	networkMu   sync.Mutex // for the next two
 	networkName string

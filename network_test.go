@@ -32,7 +32,6 @@ func TestNetworkChange(t *testing.T) {
 		alt := weft.Policy{Rungs: rungs(weft.AltSvc, weft.Upgrade)}
 		dial(weft.Policy{}, 4, weft.Upgrade)
 		dial(weft.Policy{}, 3, weft.Upgrade)
-		dial(alt, 3, weft.Upgrade)
 		dial(alt, 3, weft.AltSvc)
 		network = "café"
 		dial(alt, 3, weft.Upgrade)

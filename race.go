@@ -25,6 +25,7 @@ type race struct {
 	proxy  *url.URL
 	key    poolKey
 	memory originMemory
+	hints  []negotiate.Alternative // from HTTPS records
 	report func(TraceEvent)
 
 	ctx      context.Context
@@ -71,6 +72,7 @@ func (r *race) run(ctx context.Context) (*Conn, *http.Response, error) {
 	r.ctx = ctx
 	r.start = time.Now()
 	defer r.cleanUp(cancel)
+	r.lookUpHints()
 	r.obey(r.decide(func() []negotiate.Order {
 		r.machine = negotiate.New(r.policy, r.facts())
 		return r.machine.Start(r.start)
@@ -125,7 +127,12 @@ func (r *race) facts() negotiate.Facts {
 	}
 	f.Live, f.Probing = r.d.pool.facts(r.key)
 	f.Known = r.memory.known()
-	f.Alternatives = r.alternatives()
+	f.Alternatives, f.Hints = r.alternatives(), r.hints
+	if r.policy.Allows(negotiate.H3) {
+		f.Addr = r.key.addr
+		f.QUIC = negotiate.QUICStateOf(r.memory.network().known(), time.Now())
+		f.EarlySession = r.d.sessions.Early(r.memory.key.String(), time.Now())
+	}
 	f.Deadline, _ = r.ctx.Deadline()
 	return f
 }
@@ -150,7 +157,11 @@ func (r *race) obey(orders []negotiate.Order) {
 		case negotiate.AwaitProbe:
 			r.awaitProbe()
 		case negotiate.Connect:
-			r.connect(o)
+			if o.QUIC {
+				r.connectQUIC(o)
+			} else {
+				r.connect(o)
+			}
 		case negotiate.WaitSettings:
 			r.waitSettings(r.attempts[o.Attempt])
 		case negotiate.SendConnect:
@@ -167,6 +178,8 @@ func (r *race) obey(orders []negotiate.Order) {
 			r.memory.remember(o)
 		case negotiate.Forget:
 			r.memory.forget(o)
+		case negotiate.RememberNetwork:
+			r.memory.network().remember(o.Remember())
 		case negotiate.DropAlternative:
 			r.dropAlternative(o.Alt)
 		case negotiate.Discard:

@@ -36,9 +36,9 @@ const (
 	maxBroken = 1000
 )
 
-// usesAltSvc: the rung is allowed, and there is no proxy, behind which alternatives are ignored.
+// usesAltSvc: a rung that goes there is allowed, and there is no proxy, behind which alternatives are ignored.
 func (r *race) usesAltSvc() bool {
-	return r.key.secure && r.proxy == nil && r.policy.Allows(negotiate.AltSvc)
+	return r.key.secure && r.proxy == nil && (r.policy.Allows(negotiate.AltSvc) || r.policy.Allows(negotiate.H3))
 }
 
 func (r *race) origin() string { return "https://" + r.key.addr }

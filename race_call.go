@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weftws/weft/internal/h2/h2net"
+	"github.com/weftws/weft/internal/h3"
 	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/internal/transport"
 	"github.com/weftws/weft/negotiate"
@@ -21,23 +22,39 @@ func (r *race) watchSettings(a *attempt) {
 		}
 		s := a.cc.State()
 		if !s.SettingsReceived {
-			r.tell(a, r.connLost(a, a.cc.Err()))
+			r.tell(a, r.callFailed(a, a.cc.Err()))
 			return
 		}
 		r.step(a, "settings", began, fmt.Sprintf("ENABLE_CONNECT_PROTOCOL=%t MAX_CONCURRENT_STREAMS leaves %d", s.ConnectProtocol, s.Slots))
 		r.tell(a, negotiate.SettingsReceived{
 			Attempt: a.id, Present: s.ConnectPresent, ConnectProtocol: s.ConnectAtFirst, Slots: s.Slots,
+			RoundTrips: settingsRoundTrips(a, began),
 		})
 	}()
 }
 
-// sendConnect opens a stream with an Extended CONNECT, on a connection whose HTTP/2 has not begun in its first flight.
+// sendConnect opens a stream with an Extended CONNECT, on a connection whose HTTP/2 has not begun in its first flight, on one of QUIC that
+// is resumed in early data.
 func (r *race) sendConnect(a *attempt) {
+	if a.response != nil { // to an earlier one on this connection
+		a.response.Body.Close()
+		a.response = nil
+	}
 	r.open(a, openConnect)
 }
 
 func openConnect(cc transport.Mux, req transport.ConnectRequest) (transport.Call, error) {
-	call, err := cc.(*h2net.ClientConn).OpenConnect(req)
+	switch cc := cc.(type) {
+	case *h2net.ClientConn:
+		return callOf(cc.OpenConnect(req))
+	case *h3.ClientConn:
+		return callOf(cc.OpenConnect(req))
+	}
+	panic(fmt.Sprintf("weft: %T carries no streams", cc))
+}
+
+// callOf keeps a nil pointer from becoming a Call.
+func callOf[C transport.Call](call C, err error) (transport.Call, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +82,7 @@ func (r *race) open(a *attempt, send func(transport.Mux, transport.ConnectReques
 func (r *race) connectRequest(a *attempt) transport.ConnectRequest {
 	h := r.header.Clone()
 	handshake.SetRequest(h, r.offer, "")
-	if a.alt != nil {
+	if a.alt != nil && !a.alt.Hint {
 		h.Set("Alt-Used", a.alt.Addr())
 	}
 	return transport.ConnectRequest{
@@ -95,6 +112,10 @@ func (r *race) awaitResponse(a *attempt, call transport.Call, began time.Time) {
 // keep leaves a's connection in the pool.
 func (r *race) keep(a *attempt) {
 	r.endProbe(a)
+	if cc, ok := a.cc.(*h3.ClientConn); ok && !a.pooled {
+		r.keepQUIC(a, cc)
+		return
+	}
 	if a.cc.State().Streams == 0 {
 		r.d.pool.setIdle(r.key, a.cc, r.d.idleTimeout())
 	}

@@ -10,8 +10,12 @@ import (
 	"github.com/weftws/weft/negotiate"
 )
 
-// waitSettings starts HTTP/2 on a's connection.
+// waitSettings starts HTTP/2 on a's connection. HTTP/3 has begun.
 func (r *race) waitSettings(a *attempt) {
+	if a.cc != nil {
+		r.watchSettings(a)
+		return
+	}
 	r.startHTTP2(a).Start()
 }
 

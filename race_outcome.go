@@ -20,6 +20,7 @@ type connected struct {
 	negotiate.Connected
 	a     *attempt
 	nc    net.Conn
+	mux   transport.Mux // of QUIC, instead of nc
 	addr  string
 	spare bool
 }
@@ -31,6 +32,14 @@ type responded struct {
 	stream   transport.Stream // after a success
 	agreed   handshake.Agreement
 	invalid  *handshake.Error
+}
+
+func (o *connected) close() {
+	if o.mux != nil {
+		o.mux.Close()
+	} else {
+		o.nc.Close()
+	}
 }
 
 // check looks at a successful handshake; key is "" over HTTP/2.
@@ -49,10 +58,10 @@ func (r *race) note(o negotiate.Outcome) negotiate.Outcome {
 	switch o := o.(type) {
 	case connected:
 		if o.a.ctx.Err() != nil {
-			o.nc.Close()
+			o.close()
 			return nil
 		}
-		o.a.nc, o.a.addr, o.a.alpn = o.nc, o.addr, o.ALPN
+		o.a.nc, o.a.cc, o.a.addr, o.a.alpn = o.nc, o.mux, o.addr, o.ALPN
 		if o.spare {
 			r.watchSpare(o.a)
 		}
@@ -72,6 +81,9 @@ func (r *race) note(o negotiate.Outcome) negotiate.Outcome {
 			return nil
 		}
 		r.endProbe(a)
+		if a.pooled {
+			break
+		}
 		if o.ConnectProtocol || a.call == nil {
 			a.pooled = true
 			r.d.pool.add(r.key, a.cc, a.alpn, a.alt)
@@ -91,6 +103,9 @@ func (r *race) note(o negotiate.Outcome) negotiate.Outcome {
 
 // callFailed turns an error of an Extended CONNECT into an outcome.
 func (r *race) callFailed(a *attempt, err error) negotiate.Outcome {
+	if o := h3Failed(a, err); o != nil {
+		return o
+	}
 	if se, ok := errors.AsType[*h2net.StreamError](err); ok {
 		if se.Unsupported {
 			return negotiate.FrameUnsupported{Attempt: a.id}

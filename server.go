@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log"
 	"net"
 	"net/http"
@@ -11,10 +12,11 @@ import (
 	"time"
 
 	"github.com/weftws/weft/internal/h2/h2net"
+	"github.com/weftws/weft/internal/h3"
 )
 
-// A Server serves ordinary requests and WebSockets over HTTP/1.1 and HTTP/2: over TLS by ALPN, without TLS HTTP/1.1 and HTTP/2
-// with prior knowledge. The fields are set before it serves; afterwards it is safe for concurrent use.
+// A Server serves ordinary requests and WebSockets over HTTP/1.1, HTTP/2 and HTTP/3: over TLS by ALPN and over QUIC, without TLS
+// HTTP/1.1 and HTTP/2 with prior knowledge. The fields are set before it serves; afterwards it is safe for concurrent use.
 type Server struct {
 	// Handler gets every request; nil: http.DefaultServeMux. WebSockets come as GET, whatever carries them: see [Accept].
 	Handler http.Handler
@@ -22,8 +24,11 @@ type Server struct {
 	// TLSConfig for ServeTLS; may be nil if certificate files are given.
 	TLSConfig *tls.Config
 
-	// Options configure HTTP/2.
+	// Options configure HTTP/2, and what goes for HTTP/3 too.
 	Options ServerOptions
+
+	// DisableHTTP3 keeps ListenAndServeTLS to TCP.
+	DisableHTTP3 bool
 
 	// ReadHeaderTimeout bounds reading an HTTP/1.1 request's header; 0: 10 s. IdleTimeout closes connections
 	// without requests and WebSockets; 0: 2 min.
@@ -44,6 +49,10 @@ type Server struct {
 	h2     *h2net.Server
 	advert advertisement
 	reg    *registry
+
+	mu     sync.Mutex // for what follows
+	h3     *h3.Server
+	closed bool
 }
 
 // ErrServerClosed is what Serve and its kin return after Shutdown or Close.
@@ -106,24 +115,56 @@ func (s *Server) ListenAndServe(addr string) error {
 	return s.Serve(l)
 }
 
-// ListenAndServeTLS listens on the TCP address addr and calls ServeTLS.
+// ListenAndServeTLS listens on the TCP address addr and on the UDP port of the same number, and calls ServeTLS and ServeQUIC. It
+// returns when both have ended; what ends one of them ends the other.
 func (s *Server) ListenAndServeTLS(addr, certFile, keyFile string) error {
+	if err := s.init(); err != nil {
+		return err
+	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
 	}
-	return s.ServeTLS(l, certFile, keyFile)
+	if s.DisableHTTP3 {
+		return s.ServeTLS(l, certFile, keyFile)
+	}
+	cfg, err := s.certificates(certFile, keyFile)
+	if err != nil {
+		l.Close()
+		return err
+	}
+	pc, err := listenUDP(l)
+	if err != nil {
+		l.Close()
+		return fmt.Errorf("weft: HTTP/3: %w (DisableHTTP3 does without)", err)
+	}
+	served := make(chan error, 2)
+	go func() { served <- s.serveQUIC(pc, cfg) }()
+	go func() { served <- s.ServeTLS(l, certFile, keyFile) }()
+	err = <-served
+	if !errors.Is(err, ErrServerClosed) {
+		s.Close()
+	}
+	<-served
+	return err
 }
 
-// Shutdown ends the server gracefully: no new connections, GOAWAY on the HTTP/2 ones, Close with StatusGoingAway on every
+// Shutdown ends the server gracefully: no new connections, GOAWAY on those of HTTP/2 and HTTP/3, Close with StatusGoingAway on every
 // WebSocket, and then it waits until requests and WebSockets are over or ctx is done; it returns ctx's error then, and
 // Close ends what is left.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.init(); err != nil {
 		return err
 	}
+	var quic sync.WaitGroup
+	var quicErr error
+	if h3 := s.stopHTTP3(); h3 != nil {
+		quic.Go(func() { quicErr = h3.Shutdown(ctx) })
+	}
 	err := s.http.Shutdown(ctx) // sets off closeAll and the drain, see configure
-	return errors.Join(err, s.reg.closeAll(ctx), s.h2.Shutdown(ctx))
+	err = errors.Join(err, s.reg.closeAll(ctx), s.h2.Shutdown(ctx))
+	quic.Wait()
+	return errors.Join(err, quicErr)
 }
 
 // Close ends the server and every connection at once.
@@ -134,6 +175,9 @@ func (s *Server) Close() error {
 	err := s.http.Close()
 	for _, c := range s.reg.snapshot() {
 		c.CloseNow()
+	}
+	if h3 := s.stopHTTP3(); h3 != nil {
+		err = errors.Join(err, h3.Close())
 	}
 	return errors.Join(err, s.h2.Close())
 }

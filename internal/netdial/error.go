@@ -41,6 +41,9 @@ func tcpStep(err error) negotiate.Step {
 	return negotiate.StepTCP
 }
 
+// NotTrusted reports whether err says that the peer's certificate is not trusted.
+func NotTrusted(err error) bool { return tlsStep(err) == negotiate.StepCertificate }
+
 // tlsStep tells apart a certificate that is not trusted and everything else.
 func tlsStep(err error) negotiate.Step {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
