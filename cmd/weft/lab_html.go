@@ -83,7 +83,7 @@ func drawLab(rows []lab.Row) labPart {
 			Y: y + 6, LiveY: y + 9, TextY: y + pictureRow*2/3, X: labLabel, Exact: hundredths(r.Exact * unit), Live: hundredths(min(r.Live, labTrips) * unit),
 			Number: fmt.Sprint(r.Exact), Title: fmt.Sprintf("%s: computed %v", r, r.Exact),
 		}
-		if note := labNote(r); note != "" {
+		if note := r.Note(); note != "" {
 			b.Label = fmt.Sprintf("%s, %s: %s", r.Server, r.Connection, note)
 		}
 		switch {
@@ -107,7 +107,7 @@ func drawLab(rows []lab.Row) labPart {
 
 func labLineOf(r lab.Row) labLine {
 	line := labLine{
-		Rung: string(r.Rung), Server: r.Server, Connection: r.Connection, Note: labNote(r), Exact: fmt.Sprint(r.Exact),
+		Rung: string(r.Rung), Server: r.Server, Connection: r.Connection, Note: r.Note(), Exact: fmt.Sprint(r.Exact),
 		Bad: r.Error != "" || !r.Agrees(),
 	}
 	if r.Peer != "" {
