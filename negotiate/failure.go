@@ -132,7 +132,7 @@ func signOfVersion(f failure) string {
 		switch {
 		case o.Code == codeHTTP11Required, o.Code == codeVersionFallback:
 			return fmt.Sprintf("server asks for another version of HTTP (error code %#x)", o.Code)
-		case o.Local && (!f.sent || f.assumed):
+		case o.Local && !timedOut(o) && (!f.sent || f.assumed):
 			return "server does not speak HTTP/2 as it should" + endWords(o)
 		}
 	case Response:
@@ -164,7 +164,7 @@ func signOfRefusal(f failure) string {
 		case f.rung == Upgrade:
 		case o.Unprocessed:
 			return "server ended the connection without having processed the stream" + endWords(o)
-		case !f.sent:
+		case !f.sent && !timedOut(o):
 			// Nothing was asked for yet, so nothing was processed.
 			return "connection was lost before the server's SETTINGS" + endWords(o)
 		}
@@ -239,6 +239,10 @@ func statusWords(status int) string {
 	return fmt.Sprintf("server answered %d", status)
 }
 
+// timedOut reports whether we ended the connection because the server's SETTINGS, or its ack of ours, did not come. That is silence, which
+// an outsider can bring about.
+func timedOut(o ConnLost) bool { return o.Local && o.Code == codeSettingsTimeout }
+
 func endWords(o ConnLost) string {
 	switch {
 	case o.GoAway && o.Local:
@@ -264,6 +268,7 @@ func succeeded(r Rung, status int) bool {
 const (
 	codeNoError         = 0x0
 	codeProtocolError   = 0x1
+	codeSettingsTimeout = 0x4
 	codeRefusedStream   = 0x7
 	codeHTTP11Required  = 0xd
 	codeVersionFallback = 0x110

@@ -75,6 +75,8 @@ func TestClassify(t *testing.T) {
 
 		{sent(Timer{}), Silent},
 		{unsent(Timer{}), Silent},
+		{assumed(ConnLost{GoAway: true, Local: true, Code: codeSettingsTimeout}), Silent},
+		{unsent(ConnLost{GoAway: true, Local: true, Code: codeSettingsTimeout}), Silent},
 		{sent(ConnLost{}), Silent},
 		{sent(ConnLost{GoAway: true, Code: 2}), Silent},
 		{h1(ConnLost{}), Silent},
