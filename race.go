@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftws/weft/internal/h2/h2net"
@@ -51,11 +52,13 @@ type attempt struct {
 	steps  []Step
 
 	nc      net.Conn    // until a protocol owns it
+	fin     atomic.Bool // the server has ended TCP
 	watch   *spareWatch // of nc, on a spare
 	alt     *negotiate.Alternative
 	cc      *h2net.ClientConn
-	pooled  bool // the pool owns cc
-	probing bool // counted in the pool
+	told    chan struct{} // closed when SETTINGS were reported, or are not going to be; nil: they came before this dial
+	pooled  bool          // the pool owns cc
+	probing bool          // counted in the pool
 	call    *h2net.Call
 	key     string // Sec-WebSocket-Key, HTTP/1.1
 

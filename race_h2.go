@@ -20,7 +20,9 @@ func (r *race) waitSettings(a *attempt) {
 // watchSettings reports the server's first SETTINGS on a connection that was made for this dial.
 func (r *race) watchSettings(a *attempt) {
 	began := time.Now()
+	a.told = make(chan struct{})
 	go func() {
+		defer close(a.told)
 		select {
 		case <-a.cc.Settings():
 		case <-a.ctx.Done():
@@ -115,7 +117,11 @@ func (r *race) awaitResponse(a *attempt, call *h2net.Call, began time.Time) {
 	if err != nil {
 		if a.ctx.Err() == nil {
 			r.step(a, "response", began, err.Error())
-			r.tell(a, r.callFailed(a, err))
+			o := r.callFailed(a, err)
+			if _, lost := o.(negotiate.ConnLost); lost && a.told != nil {
+				<-a.told // SETTINGS that came before the end are known before it
+			}
+			r.tell(a, o)
 		}
 		return
 	}
@@ -136,7 +142,7 @@ func (r *race) settle(a *attempt, ifKilled negotiate.Remember) {
 	cc := a.cc
 	a.release()
 	a.pooled = true // by us, in a moment
-	d, key, alpn, mem, secure := r.d, r.key, a.alpn, r.memory, r.key.secure
+	d, key, alpn, mem := r.d, r.key, a.alpn, r.memory
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 		defer cancel()
@@ -147,7 +153,7 @@ func (r *race) settle(a *attempt, ifKilled negotiate.Remember) {
 			return
 		}
 		cc.Close()
-		lost := lossOf(err, secure)
+		lost := r.connLost(a, err)
 		if lost.GoAway && lost.Code != 0 || lost.CloseNotify {
 			mem.remember(ifKilled)
 		}
