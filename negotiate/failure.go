@@ -46,6 +46,7 @@ type failure struct {
 	outcome Outcome
 	rung    Rung
 	sent    bool // the request has left
+	early   bool // ... and the server's SETTINGS have not come
 	assumed bool // ... before the server had allowed it
 	idled   bool // on a spare that had waited
 	offer   []string
@@ -132,7 +133,7 @@ func signOfVersion(f failure) string {
 		switch {
 		case o.Code == codeHTTP11Required, o.Code == codeVersionFallback:
 			return fmt.Sprintf("server asks for another version of HTTP (error code %#x)", o.Code)
-		case o.Local && !timedOut(o) && (!f.sent || f.assumed):
+		case o.Local && !timedOut(o) && (!f.sent || f.early || f.assumed):
 			return "server does not speak HTTP/2 as it should" + endWords(o)
 		}
 	case Response:

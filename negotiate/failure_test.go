@@ -46,6 +46,8 @@ func TestClassify(t *testing.T) {
 		{sent(StreamReset{Code: codeVersionFallback, Unprocessed: true}), Version},
 		{sent(ConnLost{GoAway: true, Code: codeHTTP11Required}), Version},
 		{unsent(ConnLost{GoAway: true, Local: true, Code: codeProtocolError}), Version},
+		{failure{outcome: ConnLost{GoAway: true, Local: true, Code: codeProtocolError}, rung: Token, sent: true, early: true}, Version},
+		{sent(ConnLost{GoAway: true, Local: true, Code: codeProtocolError}), Silent},
 		{sent(status(501)), Version},
 		{h1(status(501)), Application},
 
