@@ -17,6 +17,7 @@ var labPageTemplate = template.Must(template.New("lab.html").Parse(labPageText))
 // A labPage is what the template gets.
 type labPage struct {
 	Setting string
+	Picture template.HTML
 	Parts   []labPart
 	Rows    []labLine
 	Remarks []string
@@ -46,7 +47,11 @@ type labLine struct {
 
 // writeLabPage writes the page.
 func writeLabPage(w io.Writer, rows []lab.Row, setting string, remarks []string) error {
-	page := labPage{Setting: setting, Remarks: remarks}
+	picture, err := labPictureSVG(rows)
+	if err != nil {
+		return err
+	}
+	page := labPage{Setting: setting, Picture: template.HTML(picture), Remarks: remarks} // it comes from a template that escapes
 	for len(rows) > 0 {
 		n := 1
 		for n < len(rows) && rows[n].Peer == rows[0].Peer {
