@@ -143,7 +143,9 @@ func (r *race) settle(a *attempt, ifKilled negotiate.Remember) {
 	a.release()
 	a.pooled = true // by us, in a moment
 	d, key, alpn, mem := r.d, r.key, a.alpn, r.memory
+	d.pool.settle(cc, true)
 	go func() {
+		defer d.pool.settle(cc, false) // add has refused it if it was closed
 		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 		defer cancel()
 		err := cc.Settle(ctx)
@@ -154,7 +156,7 @@ func (r *race) settle(a *attempt, ifKilled negotiate.Remember) {
 		}
 		cc.Close()
 		lost := r.connLost(a, err)
-		if lost.GoAway && lost.Code != 0 || lost.CloseNotify {
+		if !lost.Local && (lost.GoAway && lost.Code != 0 || lost.CloseNotify) {
 			mem.remember(ifKilled)
 		}
 	}()
