@@ -102,7 +102,12 @@ func (c *http2Conn) recv(h wire.FrameHeader, p []byte, text string, early bool) 
 		}
 	case wire.WSOpen:
 		if head, _, err := wire.ParseWSOpen(p); err == nil {
-			c.recvConnect(head.StreamID, parseFields(text), strings.ReplaceAll(o.WSOpen, "%x", fmt.Sprintf("%x", head.Nonce)))
+			answer := strings.ReplaceAll(o.WSOpen, "%x", fmt.Sprintf("%x", head.Nonce))
+			if accept, rest, _ := strings.Cut(answer, "\n"); strings.HasPrefix(accept, "WS_ACCEPT") {
+				c.send(accept+"\n", head.StreamID) // it does not wait for the decision
+				answer = rest
+			}
+			c.recvConnect(head.StreamID, parseFields(text), answer)
 		}
 	case wire.Data:
 		c.recvData(h, p)

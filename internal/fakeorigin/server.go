@@ -39,7 +39,7 @@ type Counts struct {
 	Handshakes []Handshake // Upgrades and CONNECTs, as they came
 	Frames     []string    // of HTTP/2, the first line of each
 
-	// How clients ended connections that the server had not.
+	// How clients ended connections that the server had not, after TLS was done.
 	CloseNotify, FIN, RST int
 }
 
@@ -136,7 +136,6 @@ func (c *conn) serve() {
 	if !c.origin.Plain {
 		var err error
 		if alpn, err = c.handshake(); err != nil {
-			c.ended(err)
 			return
 		}
 	}
@@ -174,7 +173,8 @@ func (c *conn) handshake() (alpn string, err error) {
 	if err := tc.Handshake(); errors.Is(err, errHello) {
 		c.raw.mute = false
 		c.say(c.origin.Hello)
-		return "", c.drain(c.raw)
+		c.drain(c.raw)
+		return "", errHello
 	} else if err != nil {
 		return "", err
 	}
