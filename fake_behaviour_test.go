@@ -29,8 +29,9 @@ type fakeEnv struct {
 func overFake(t *testing.T, o *fake.Origin, f func(t *testing.T, e *fakeEnv)) {
 	t.Helper()
 	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
-		cert, roots := simnet.Certificate("example.com")
+		cert, roots := simnet.Certificate("example.com", "www.example.com")
 		n.AddHost("example.com", "10.0.0.2")
+		n.AddHost("www.example.com", "10.0.0.2")
 		e := &fakeEnv{env: &env{t: t, net: n, ctx: t.Context(), url: "wss://example.com:443"}, cert: cert, memory: memory.NewMap(0)}
 		e.origin = fake.Start(n, serverAddr, cert, o)
 		defer e.origin.Close()
