@@ -4,7 +4,7 @@ FUZZTIME ?= 10s
 bin := $(CURDIR)/.cache/bin
 platforms := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help fmt lint test race fuzz cover rewrite conform interop field-guide bench build-all all peers tools platforms $(platforms)
+.PHONY: help fmt lint test race fuzz cover rewrite conform interop field-guide bench lab picture build-all all peers tools platforms $(platforms)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,8 +53,11 @@ field-guide: peers ## ask every server that is installed how it behaves; writes 
 bench: ## the benchmark against peers, ratios from one run, into bench/README.md
 	cd bench && go run . -readme README.md
 
-lab: peers ## the round trips of every rung, computed and measured
-	go run ./cmd/weft lab rtt
+lab: peers ## the round trips of every rung, computed and measured at 100 ms; fails if a row is more than 10 % off
+	go run ./cmd/weft lab rtt --rtt 100ms
+
+picture: ## draw docs/round-trips.svg from what is computed
+	go run ./cmd/weft lab rtt --exact-only --svg docs/round-trips.svg
 
 build-all: $(platforms) ## build and vet for every platform
 

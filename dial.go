@@ -20,8 +20,8 @@ import (
 // else it connects, takes HTTP/2 if the server announces WebSockets over it (RFC 8441), and an HTTP/1.1 Upgrade if not (RFC 6455).
 //
 // ctx bounds the Dial, not the life of the Conn. The error is a *DialError with every attempt; its Err is a *HandshakeError
-// when the server answered, and then the response is returned too: its Body holds what the server said, up to 1 MiB, and is the
-// caller's to close. With a Conn, the response is the one that opened it.
+// when the server answered, and then the response is returned too: its Body holds what the server said within a second, up to 64 KiB, and
+// need not be closed. With a Conn, the response is the one that opened it.
 //
 // Deviation: Dials that start together do not wait for each other, except that they make one HTTP/2 connection for all. RFC 6455,
 // Section 4.1, lets only one connection to an address be made at a time, which keeps scripts in a browser from flooding it; whoever

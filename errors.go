@@ -1,6 +1,7 @@
 package weft
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -59,7 +60,8 @@ func (e *HandshakeError) Error() string {
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
 // A DialError says why [Dialer.Dial] failed, with every attempt that was made. Err is the decisive one: a *HandshakeError,
-// a network or TLS error, or the context's.
+// a network or TLS error, or the context's. As JSON it is {"url", "error", "attempts"}; "error" is Err's text, and what is read back
+// from it. Trace gives the attempts in words.
 type DialError struct {
 	URL      string
 	Attempts []Attempt
@@ -78,6 +80,34 @@ func (e *DialError) Error() string {
 }
 
 func (e *DialError) Unwrap() error { return e.Err }
+
+// Trace is the account of what was tried: URL and Attempts.
+func (e *DialError) Trace() Trace { return Trace{URL: e.URL, Attempts: e.Attempts} }
+
+type dialErrorJSON struct {
+	URL      string    `json:"url"`
+	Error    string    `json:"error"`
+	Attempts []Attempt `json:"attempts"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (e *DialError) MarshalJSON() ([]byte, error) {
+	j := dialErrorJSON{URL: e.URL, Attempts: e.Attempts}
+	if e.Err != nil {
+		j.Error = strings.TrimPrefix(e.Err.Error(), "weft: ")
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *DialError) UnmarshalJSON(b []byte) error {
+	var j dialErrorJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*e = DialError{j.URL, j.Attempts, errors.New(j.Error)}
+	return nil
+}
 
 // A lostError says that the connection ended under the WebSocket: no Close frame came (1006).
 type lostError struct{ err error }

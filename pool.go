@@ -1,6 +1,8 @@
 package weft
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +22,9 @@ type pool struct {
 	// deciding is held while a dial's machine runs on the pool's facts; see race.decide.
 	deciding sync.Mutex
 
-	mu      sync.Mutex
-	origins map[poolKey]*originPool
+	mu       sync.Mutex
+	origins  map[poolKey]*originPool
+	settling map[transport.Mux]bool // on their way into the pool; see race.settle
 }
 
 // An originPool is the connections to one origin. It is in the pool as long as it has something to say.
@@ -206,9 +209,27 @@ func (p *pool) closeIdle() {
 }
 
 func (p *pool) closeAll() {
-	for _, cc := range p.take(func(*liveConn) bool { return true }) {
+	conns := p.take(func(*liveConn) bool { return true })
+	p.mu.Lock()
+	conns = slices.AppendSeq(conns, maps.Keys(p.settling))
+	p.mu.Unlock()
+	for _, cc := range conns {
 		cc.Close()
 	}
+}
+
+// settle notes whether cc is on its way into the pool.
+func (p *pool) settle(cc transport.Mux, underWay bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !underWay {
+		delete(p.settling, cc)
+		return
+	}
+	if p.settling == nil {
+		p.settling = make(map[transport.Mux]bool)
+	}
+	p.settling[cc] = true
 }
 
 // take removes the connections for which f holds, and returns them.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftws/weft/internal/handshake"
@@ -50,12 +51,14 @@ type attempt struct {
 	alpn   string
 	steps  []Step
 
-	nc      net.Conn    // until a protocol owns it
-	watch   *spareWatch // of nc, on a spare
+	nc      net.Conn     // until a protocol owns it
+	fin     *atomic.Bool // the server has ended TCP
+	watch   *spareWatch  // of nc, on a spare
 	alt     *negotiate.Alternative
 	cc      transport.Mux
-	pooled  bool // the pool owns cc
-	probing bool // counted in the pool
+	told    chan struct{} // closed when SETTINGS were reported, or are not going to be; nil: they came before this dial
+	pooled  bool          // the pool owns cc
+	probing bool          // counted in the pool
 	call    transport.Call
 	key     string // Sec-WebSocket-Key, HTTP/1.1
 
@@ -200,7 +203,7 @@ func (r *race) obey(orders []negotiate.Order) {
 }
 
 func (r *race) attempt(id int) *attempt {
-	a := &attempt{id: id}
+	a := &attempt{id: id, fin: new(atomic.Bool)}
 	a.ctx, a.cancel = context.WithCancel(r.ctx)
 	r.attempts[id] = a
 	return a

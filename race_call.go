@@ -13,8 +13,13 @@ import (
 
 // watchSettings reports the server's first SETTINGS on a connection that was made for this dial.
 func (r *race) watchSettings(a *attempt) {
+	if a.told != nil {
+		return
+	}
 	began := time.Now()
+	a.told = make(chan struct{})
 	go func() {
+		defer close(a.told)
 		select {
 		case <-a.cc.Settings():
 		case <-a.ctx.Done():
@@ -95,7 +100,11 @@ func (r *race) awaitResponse(a *attempt, call transport.Call, began time.Time) {
 	if err != nil {
 		if a.ctx.Err() == nil {
 			r.step(a, "response", began, err.Error())
-			r.tell(a, r.callFailed(a, err))
+			o := r.callFailed(a, err)
+			if _, lost := o.(negotiate.ConnLost); lost && a.told != nil {
+				<-a.told // SETTINGS that came before the end are known before it
+			}
+			r.tell(a, o)
 		}
 		return
 	}

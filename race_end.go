@@ -1,7 +1,9 @@
 package weft
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"time"
 
 	"github.com/weftws/weft/internal/deflate"
@@ -66,7 +68,11 @@ func (r *race) fail(o negotiate.Fail) {
 	switch {
 	case a != nil && a.response != nil:
 		r.response = a.response
-		a.response, a.call = nil, nil // the caller's now
+		a.response = nil // the caller's now
+		if r.response.StatusCode/100 != 2 {
+			a.call = nil // the Body has it
+		}
+		r.response.Body = r.readBody(r.response.Body)
 		he := &HandshakeError{StatusCode: r.response.StatusCode, Name: string(o.Class), Detail: o.Reason, Err: err}
 		if a.invalid != nil {
 			he.Name, he.Section, he.Detail, he.Err = a.invalid.Name, a.invalid.Section, a.invalid.Detail, nil
@@ -77,6 +83,23 @@ func (r *race) fail(o negotiate.Fail) {
 	}
 	r.err = &DialError{URL: r.url.String(), Attempts: r.account(), Err: err}
 }
+
+// readBody reads what a server says to explain its refusal, and ends the connection or the stream that it comes by: callers who do not
+// look at the response need not close anything.
+func (r *race) readBody(body io.ReadCloser) io.ReadCloser {
+	ctx, cancel := context.WithTimeout(r.ctx, explanationTime)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { body.Close() })
+	defer body.Close()
+	defer stop()
+	b, _ := io.ReadAll(io.LimitReader(body, explanationSize))
+	return io.NopCloser(bytes.NewReader(b))
+}
+
+const (
+	explanationTime = time.Second
+	explanationSize = 64 << 10
+)
 
 // release ends what a has that nobody else owns.
 func (a *attempt) release() {
@@ -105,8 +128,13 @@ func (r *race) cleanUp(cancel context.CancelFunc) {
 	for _, a := range r.attempts {
 		r.endProbe(a)
 		a.release()
-		if a.cc != nil && !a.pooled {
+		switch {
+		case a.cc == nil:
+		case !a.pooled:
 			a.cc.Close()
+		case a.cc.State().Streams == 0:
+			// Its stream may have ended before the pool had it.
+			r.d.pool.setIdle(r.key, a.cc, r.d.idleTimeout())
 		}
 	}
 }

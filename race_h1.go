@@ -1,7 +1,9 @@
 package weft
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"time"
 
 	"github.com/weftws/weft/internal/h1"
@@ -29,7 +31,8 @@ func (r *race) sendUpgrade(a *attempt) {
 		res, stream, err := h1.Upgrade(a.ctx, nc, h1.UpgradeRequest{Host: r.host, Path: requestURI(r.url), Header: h}, h1.Options{Secure: r.key.secure})
 		if err != nil {
 			nc.Close()
-			if a.ctx.Err() == nil {
+			// The deadline of the connection is the dial's, and may be noticed before it.
+			if a.ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 				r.step(a, "response", began, err.Error())
 				r.tell(a, r.connLost(a, err))
 			}

@@ -67,8 +67,10 @@ func (r *race) settle(a *attempt, ifKilled negotiate.Remember) {
 	cc := a.cc.(*h2net.ClientConn)
 	a.release()
 	a.pooled = true // by us, in a moment
-	d, key, alpn, mem, secure := r.d, r.key, a.alpn, r.memory, r.key.secure
+	d, key, alpn, mem := r.d, r.key, a.alpn, r.memory
+	d.pool.settle(cc, true)
 	go func() {
+		defer d.pool.settle(cc, false) // add has refused it if it was closed
 		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 		defer cancel()
 		err := cc.Settle(ctx)
@@ -78,8 +80,8 @@ func (r *race) settle(a *attempt, ifKilled negotiate.Remember) {
 			return
 		}
 		cc.Close()
-		lost := lossOf(err, secure)
-		if lost.GoAway && lost.Code != 0 || lost.CloseNotify {
+		lost := r.connLost(a, err)
+		if !lost.Local && (lost.GoAway && lost.Code != 0 || lost.CloseNotify) {
 			mem.remember(ifKilled)
 		}
 	}()

@@ -115,7 +115,9 @@ func h3Failed(a *attempt, err error) negotiate.Outcome {
 func (r *race) keepQUIC(a *attempt, cc *h3.ClientConn) {
 	a.pooled = true // by us, in a moment
 	d, key, alpn, alt := r.d, r.key, a.alpn, a.alt
+	d.pool.settle(cc, true)
 	go func() {
+		defer d.pool.settle(cc, false)
 		ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 		defer cancel()
 		select {

@@ -118,17 +118,10 @@ func (r *race) callFailed(a *attempt, err error) negotiate.Outcome {
 	return r.connLost(a, err)
 }
 
-// connLost turns the end of a's connection into an outcome.
+// connLost turns the end of a's connection into an outcome. crypto/tls says io.EOF for close_notify, and for a FIN, which anybody can
+// forge, if it comes between two records.
 func (r *race) connLost(a *attempt, err error) negotiate.ConnLost {
-	o := lossOf(err, r.key.secure)
-	o.Attempt = a.id
-	return o
-}
-
-// lossOf says how a connection ended.
-func lossOf(err error, secure bool) negotiate.ConnLost {
-	// crypto/tls says io.EOF for a close_notify only; an end outside TLS is io.ErrUnexpectedEOF or an error of the network.
-	o := negotiate.ConnLost{CloseNotify: secure && errors.Is(err, io.EOF), Err: err}
+	o := negotiate.ConnLost{Attempt: a.id, CloseNotify: r.key.secure && errors.Is(err, io.EOF) && !a.fin.Load(), Err: err}
 	if ce, ok := errors.AsType[*h2net.ConnError](err); ok {
 		o.GoAway, o.Code, o.Local = ce.GoAway, uint64(ce.Code), ce.Initiator == h2.Local
 	}

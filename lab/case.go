@@ -39,6 +39,7 @@ var (
 	h21         = never(rungs(negotiate.H21, negotiate.Assume, negotiate.Settings, negotiate.Upgrade))
 	frame       = never(rungs(negotiate.Frame, negotiate.Upgrade))
 	altSvc      = rungs(negotiate.AltSvc, negotiate.Assume, negotiate.Settings, negotiate.Upgrade)
+	altSvcWaits = rungs(negotiate.AltSvc, negotiate.Settings, negotiate.Upgrade)
 )
 
 func rungs(r ...negotiate.Rung) negotiate.Policy { return negotiate.Policy{Rungs: r} }
@@ -50,7 +51,7 @@ func with(p negotiate.Policy, s negotiate.SpareMode) negotiate.Policy {
 
 func never(p negotiate.Policy) negotiate.Policy { return with(p, negotiate.Never) }
 
-// cases are all rows. A server of this module is either new in everything or as old as HTTP/2 itself.
+// cases are all rows. A server of this module is either new in everything or as old as HTTP/2 itself, or as HTTP/1.1.
 func cases() []Case {
 	return []Case{
 		fresh(negotiate.Upgrade, New, onlyUpgrade),
@@ -60,14 +61,19 @@ func cases() []Case {
 		fresh(negotiate.Settings, Old, settings),
 		live(negotiate.Settings, New, settings, settings),
 		live(negotiate.Settings, Old, settings, settings),
+		fresh(negotiate.Settings, Old, settings).after(settings).named("", "remembered"),
 
 		fresh(negotiate.Assume, New, assume),
 		fresh(negotiate.Assume, Old, assume),
 		live(negotiate.Assume, New, assume, assume).by(negotiate.Settings),
+		fresh(negotiate.Assume, New, never(assume)).named("Spare: Never", ""),
 		fresh(negotiate.Assume, Old, never(assume)).named("Spare: Never", ""),
+		fresh(negotiate.Assume, New, with(assume, negotiate.Eager)).named("Spare: Eager", ""),
 		fresh(negotiate.Assume, Old, with(assume, negotiate.Eager)).named("Spare: Eager", ""),
 		fresh(negotiate.Assume, New, assume).after(assume).named("", "remembered"),
 		fresh(negotiate.Assume, Old, assume).after(assume).named("", "remembered"),
+		fresh(negotiate.Assume, Old, assume).withoutHTTP2(),
+		fresh(negotiate.Assume, Old, assume).withoutHTTP2().after(assume).named("", "remembered"),
 
 		fresh(negotiate.Token, New, token),
 		fresh(negotiate.Token, Old, token),
@@ -77,6 +83,7 @@ func cases() []Case {
 		fresh(negotiate.H21, Old, h21),
 		live(negotiate.H21, New, h21, h21),
 		fresh(negotiate.H21, Old, with(h21, negotiate.Staggered)).named("Spare: Staggered", ""),
+		fresh(negotiate.H21, Old, with(h21, negotiate.Eager)).named("Spare: Eager", ""),
 		fresh(negotiate.H21, Old, never(rungs(negotiate.H21, negotiate.Upgrade))).named("no other rung of HTTP/2", ""),
 
 		fresh(negotiate.Frame, New, frame),
@@ -84,11 +91,13 @@ func cases() []Case {
 		live(negotiate.Frame, New, frame, frame),
 		live(negotiate.Frame, Old, frame, settings),
 		fresh(negotiate.Frame, Old, with(frame, negotiate.Staggered)).named("Spare: Staggered", ""),
+		fresh(negotiate.Frame, Old, with(frame, negotiate.Eager)).named("Spare: Eager", ""),
 
 		fresh(negotiate.AltSvc, New, altSvc).naming(newServer),
 		fresh(negotiate.AltSvc, Old, altSvc).naming(gone).after(altSvc),
 		fresh(negotiate.AltSvc, Old, with(altSvc, negotiate.Eager)).naming(gone).after(altSvc).named("Spare: Eager", ""),
 		fresh(negotiate.AltSvc, New, altSvc).naming(newServer).after(altSvc).named("", "second"),
+		fresh(negotiate.AltSvc, New, altSvcWaits).naming(newServer).after(altSvcWaits).named("assume off", "second"),
 	}
 }
 
@@ -127,6 +136,12 @@ func (c Case) by(r negotiate.Rung) Case {
 // after is c with a dial before it whose connections are gone.
 func (c Case) after(before negotiate.Policy) Case {
 	c.before = &before
+	return c
+}
+
+// withoutHTTP2 is c with a server that has HTTP/1.1 and nothing else.
+func (c Case) withoutHTTP2() Case {
+	c.origin, c.opener, c.Only = Features{}, negotiate.Upgrade, "HTTP/1.1"
 	return c
 }
 

@@ -34,6 +34,7 @@ type pooled struct {
 // A dial is one run of a machine.
 type dial struct {
 	*dialer
+	start    time.Time
 	machine  *negotiate.Machine
 	attempts map[int]*attempt
 	timer    int // counts SetTimer orders
@@ -48,18 +49,25 @@ type attempt struct {
 	link   *link
 	stream *h2.Stream
 	over   bool
+	spans  []Span
 }
 
-// dial opens a WebSocket and returns by which rung, and how long it took.
-func (d *dialer) dial(p negotiate.Policy) (negotiate.Rung, time.Duration, error) {
+// An opening is how a dial went.
+type opening struct {
+	by    negotiate.Rung
+	trips float64
+	lanes []Lane
+}
+
+// dial opens a WebSocket.
+func (d *dialer) dial(p negotiate.Policy) (opening, error) {
 	if err := p.Validate(); err != nil {
-		return "", 0, err
+		return opening{}, err
 	}
-	run := &dial{dialer: d, machine: negotiate.New(p, d.facts()), attempts: make(map[int]*attempt)}
-	start := d.now
-	run.obey(run.machine.Start(start))
+	run := &dial{dialer: d, start: d.now, machine: negotiate.New(p, d.facts()), attempts: make(map[int]*attempt)}
+	run.obey(run.machine.Start(run.start))
 	if !d.run(run.machine.Done) {
-		return "", 0, errors.New("machine waits for something that never comes")
+		return opening{}, errors.New("machine waits for something that never comes")
 	}
 	switch o := run.result.(type) {
 	case negotiate.Succeed:
@@ -69,15 +77,15 @@ func (d *dialer) dial(p negotiate.Policy) (negotiate.Rung, time.Duration, error)
 		for alt := range d.alternatives { // the response names it
 			d.altSvc = []negotiate.Alternative{alt}
 		}
-		took := d.now.Sub(start)
-		if n := run.machine.RoundTrips(); time.Duration(n)*d.rtt != took {
-			return "", 0, fmt.Errorf("machine counts %d round trips, and %v have passed at %v each", n, took, d.rtt)
+		trips := run.trips()
+		if n := run.machine.RoundTrips(); float64(n) != trips {
+			return opening{}, fmt.Errorf("machine counts %d round trips, and the time of %v has passed", n, trips)
 		}
-		return o.Rung, took, nil
+		return opening{by: o.Rung, trips: trips, lanes: run.lanes()}, nil
 	case negotiate.Fail:
-		return "", 0, fmt.Errorf("%s: %s", o.Class, o.Reason)
+		return opening{}, fmt.Errorf("%s: %s", o.Class, o.Reason)
 	}
-	return "", 0, errors.New("machine has ended without a result")
+	return opening{}, errors.New("machine has ended without a result")
 }
 
 func (d *dialer) facts() negotiate.Facts {
@@ -107,6 +115,7 @@ func (d *dial) obey(orders []negotiate.Order) {
 		case negotiate.Connect:
 			d.connect(o)
 		case negotiate.WaitSettings:
+			d.begin(d.attempts[o.Attempt], "settings")
 			d.startHTTP2(d.attempts[o.Attempt])
 		case negotiate.SendConnect:
 			d.open(d.attempts[o.Attempt], false)
@@ -114,6 +123,7 @@ func (d *dial) obey(orders []negotiate.Order) {
 			d.open(d.attempts[o.Attempt], true)
 		case negotiate.SendUpgrade:
 			a := d.attempts[o.Attempt]
+			d.begin(a, "request")
 			d.after(d.rtt, func() { d.report(a, negotiate.Response{Attempt: a.id, Status: 101}) })
 		case negotiate.Keep:
 			d.addToPool(d.attempts[o.Attempt])
@@ -162,11 +172,18 @@ func (d *dial) connect(o negotiate.Connect) {
 	if o.Alt != nil {
 		f = d.alternatives[*o.Alt]
 	}
-	d.after(d.rtt, func() { d.report(a, negotiate.Reached{Attempt: a.id, RTT: d.rtt}) })
+	d.begin(a, "tcp")
+	d.after(d.rtt, func() {
+		if !a.over {
+			d.begin(a, "tls")
+			d.report(a, negotiate.Reached{Attempt: a.id, RTT: d.rtt})
+		}
+	})
 	d.after(2*d.rtt, func() {
 		if a.over {
 			return
 		}
+		d.end(a)
 		if a.alpn = f.choose(o.ALPN); a.alpn == "" {
 			d.report(a, negotiate.ConnectFailed{Attempt: a.id, Step: negotiate.StepTLS, Err: errNoProtocol})
 			return
@@ -187,6 +204,9 @@ func (d *dial) recvNew(a *attempt, ev *h2.Event) func() {
 		return d.recvStream(a, ev)
 	}
 	return func() {
+		if a.stream == nil {
+			d.end(a)
+		}
 		s, slots := a.link.ends[client].engine.PeerSettings(), a.link.ends[client].engine.Slots()
 		if s.ConnectAtFirst || a.stream == nil {
 			d.addToPool(a)
@@ -227,7 +247,12 @@ func (d *dial) recvStream(a *attempt, ev *h2.Event) func() {
 	default:
 		return nil
 	}
-	return func() { d.report(a, o) }
+	return func() {
+		if ev.Kind != h2.EventFrameAccepted { // the answer comes later
+			d.end(a)
+		}
+		d.report(a, o)
+	}
 }
 
 // useLive takes a stream on a connection of the pool.
@@ -247,6 +272,7 @@ func (d *dial) startHTTP2(a *attempt) { a.link.flush(client) }
 
 // open sends the handshake, with what HTTP/2 begins with in the same flight if that has not been sent.
 func (d *dial) open(a *attempt, frame bool) {
+	d.begin(a, "request")
 	var err error
 	if a.stream, err = a.link.open(frame); err != nil {
 		d.after(0, func() { d.report(a, negotiate.NoSlot{Attempt: a.id}) })
@@ -258,6 +284,7 @@ func (d *dial) open(a *attempt, frame bool) {
 // settleAssumption resets the stream, asks whether the connection has survived, and then leaves it in the pool.
 func (d *dial) settleAssumption(a *attempt) {
 	a.over = true
+	d.end(a)
 	e := &a.link.ends[client]
 	e.engine.Reset(d.now, a.stream, wire.Cancel)
 	e.engine.Ping(d.now, [8]byte{'s', 'e', 't', 't', 'l', 'e'})
@@ -272,6 +299,7 @@ func (d *dial) settleAssumption(a *attempt) {
 
 func (d *dial) discard(a *attempt, how negotiate.How) {
 	a.over = true
+	d.end(a)
 	if a.link == nil {
 		return
 	}

@@ -12,36 +12,43 @@ import (
 func Exact(cases []Case) ([]Row, error) {
 	rows := make([]Row, len(cases))
 	for i, c := range cases {
-		n, by, err := c.exact()
-		if err == nil && c.Peer == "" && c.opener != "" && c.opener != by {
-			err = fmt.Errorf("it is rung %s that opened it, not %s", by, c.opener)
+		o, err := c.exact()
+		if err == nil && c.Peer == "" && c.opener != "" && c.opener != o.by {
+			err = fmt.Errorf("it is rung %s that opened it, not %s", o.by, c.opener)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s, computed: %w", c.Row, err)
 		}
 		rows[i] = c.Row
-		rows[i].Exact = n
+		rows[i].Exact = o.trips
 	}
 	return rows, nil
 }
 
-// exact returns the round trips, and the rung that it was in the end.
-func (c Case) exact() (float64, negotiate.Rung, error) {
+// Lanes computes what the connections of the case's dial do, in the order in which they begin.
+func (c Case) Lanes() ([]Lane, error) {
+	o, err := c.exact()
+	if err != nil {
+		return nil, fmt.Errorf("%s, computed: %w", c.Row, err)
+	}
+	return o.lanes, nil
+}
+
+func (c Case) exact() (opening, error) {
 	d := &dialer{clock: clock{now: epoch}, rtt: virtualRTT, origin: c.origin}
 	if c.next != nil {
 		d.alternatives = map[negotiate.Alternative]Features{nextDoor: *c.next}
 	}
 	if c.before != nil {
-		if _, _, err := d.dial(*c.before); err != nil {
-			return 0, "", fmt.Errorf("the dial before: %w", err)
+		if _, err := d.dial(*c.before); err != nil {
+			return opening{}, fmt.Errorf("the dial before: %w", err)
 		}
 		d.settle(10 * d.rtt)
 		if !c.keep {
 			d.closeAll()
 		}
 	}
-	by, took, err := d.dial(c.policy)
-	return float64(took) / float64(d.rtt), by, err
+	return d.dial(c.policy)
 }
 
 // virtualRTT does not matter: results are multiples of it.

@@ -11,18 +11,23 @@ var documented = map[string]float64{
 	"upgrade, new server, fresh connection": 3,
 	"upgrade, old server, fresh connection": 3,
 
-	"settings, new server, fresh connection": 4,
-	"settings, old server, fresh connection": 6,
-	"settings, new server, live connection":  1,
-	"settings, old server, live connection":  3,
+	"settings, new server, fresh connection":             4,
+	"settings, old server, fresh connection":             6,
+	"settings, new server, live connection":              1,
+	"settings, old server, live connection":              3,
+	"settings, old server, fresh connection, remembered": 3,
 
-	"assume, new server, fresh connection":               3,
-	"assume, old server, fresh connection":               4,
-	"assume, new server, live connection":                1,
-	"assume, old server, fresh connection, Spare: Never": 6,
-	"assume, old server, fresh connection, Spare: Eager": 4,
-	"assume, new server, fresh connection, remembered":   3,
-	"assume, old server, fresh connection, remembered":   3,
+	"assume, new server, fresh connection":                            3,
+	"assume, old server, fresh connection":                            4,
+	"assume, new server, live connection":                             1,
+	"assume, new server, fresh connection, Spare: Never":              3,
+	"assume, new server, fresh connection, Spare: Eager":              3,
+	"assume, old server, fresh connection, Spare: Never":              6,
+	"assume, old server, fresh connection, Spare: Eager":              4,
+	"assume, new server, fresh connection, remembered":                3,
+	"assume, old server, fresh connection, remembered":                3,
+	"assume, old server, fresh connection, HTTP/1.1 only":             3,
+	"assume, old server, fresh connection, remembered, HTTP/1.1 only": 3,
 
 	"token, new server, fresh connection": 3,
 	"token, old server, fresh connection": 3,
@@ -32,6 +37,7 @@ var documented = map[string]float64{
 	"h2.1, old server, fresh connection":                          6,
 	"h2.1, new server, live connection":                           1,
 	"h2.1, old server, fresh connection, Spare: Staggered":        4,
+	"h2.1, old server, fresh connection, Spare: Eager":            4,
 	"h2.1, old server, fresh connection, no other rung of HTTP/2": 5,
 
 	"frame, new server, fresh connection":                   3,
@@ -39,11 +45,13 @@ var documented = map[string]float64{
 	"frame, new server, live connection":                    1,
 	"frame, old server, live connection":                    4,
 	"frame, old server, fresh connection, Spare: Staggered": 4,
+	"frame, old server, fresh connection, Spare: Eager":     4,
 
-	"alt-svc, new server, fresh connection":               3,
-	"alt-svc, old server, fresh connection":               5,
-	"alt-svc, old server, fresh connection, Spare: Eager": 3,
-	"alt-svc, new server, fresh connection, second":       3,
+	"alt-svc, new server, fresh connection":                     3,
+	"alt-svc, old server, fresh connection":                     5,
+	"alt-svc, old server, fresh connection, Spare: Eager":       3,
+	"alt-svc, new server, fresh connection, second":             3,
+	"alt-svc, new server, fresh connection, assume off, second": 4,
 }
 
 func TestExact(t *testing.T) {
@@ -79,9 +87,9 @@ func TestExactHTTP1(t *testing.T) {
 			continue
 		}
 		c.origin = Features{}
-		n, by, err := c.exact()
-		if err != nil || n != 3 || by != negotiate.Upgrade {
-			t.Errorf("%s, but the server has no HTTP/2: %v round trips by %q, %v; want 3 by upgrade", c, n, by, err)
+		o, err := c.exact()
+		if err != nil || o.trips != 3 || o.by != negotiate.Upgrade {
+			t.Errorf("%s, but the server has no HTTP/2: %v round trips by %q, %v; want 3 by upgrade", c, o.trips, o.by, err)
 		}
 	}
 }

@@ -63,13 +63,13 @@ func (s *site) measure(ctx context.Context, c Case, o Options) (float64, error) 
 	if err != nil {
 		return 0, err
 	}
-	_, by, err := c.exact()
+	exact, err := c.exact()
 	if err != nil {
 		return 0, err
 	}
 	var took []time.Duration
 	for range max(o.Repeat, 1) {
-		t, err := s.measureOnce(ctx, c, "wss://"+addr+"/", by)
+		t, err := s.measureOnce(ctx, c, "wss://"+addr+"/", exact.by)
 		if err != nil {
 			return 0, err
 		}

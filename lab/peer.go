@@ -44,11 +44,13 @@ func (p Peer) find() (string, error) {
 	return path, err
 }
 
-// Cases returns the usual rows of the given rungs, or of all, with p as the server.
+// Cases returns the usual rows of the given rungs, or of all, with p as the server, and what the default policy costs when it is
+// remembered.
 func (p Peer) Cases(rungs ...negotiate.Rung) []Case {
 	var list []Case
 	for _, c := range Cases(rungs...) {
-		if c.Policy != "" || c.Dial != "" || c.Rung == negotiate.AltSvc || c.Server != p.Features.kind(c.Rung) {
+		remembered := c.Rung == negotiate.Assume && c.Only == "" && c.Dial == "remembered"
+		if c.Note() != "" && !remembered || c.Rung == negotiate.AltSvc || c.Server != p.Features.kind(c.Rung) {
 			continue
 		}
 		c.Peer, c.peer, c.origin = p.Name, &p, p.Features

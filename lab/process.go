@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -79,12 +80,14 @@ func (p *process) close() {
 	<-p.exited
 }
 
-// await returns when somebody accepts connections on port.
+// await returns when somebody speaks TLS on port. The kernel accepts connections as soon as a server listens, which may be some time
+// before the server looks at them: the first measurement would have that in it.
 func (p *process) await(ctx context.Context, port int) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} // it is only asked whether it is there
+		c, err := d.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			return c.Close()
 		}
@@ -92,7 +95,7 @@ func (p *process) await(ctx context.Context, port int) error {
 		case <-p.exited:
 			return fmt.Errorf("ended before it listened: %w", p.err)
 		case <-ctx.Done():
-			return errors.New("does not listen")
+			return fmt.Errorf("does not answer: %w", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/weftws/weft/negotiate"
 )
@@ -17,6 +18,7 @@ type Row struct {
 
 	Policy string `json:"policy,omitempty"` // what differs from the rung's usual policy: "Spare: Never"
 	Dial   string `json:"dial,omitempty"`   // "": as Connection says; "second", "remembered": an earlier one has left no connection
+	Only   string `json:"only,omitempty"`   // "HTTP/1.1": the server has nothing newer; "": it has HTTP/2
 	Peer   string `json:"peer,omitempty"`   // "": the server of this module
 	Error  string `json:"error,omitempty"`  // why it could not be measured
 }
@@ -38,12 +40,26 @@ func (r Row) Agrees() bool { return math.Abs(r.Deviation()) <= Tolerance }
 // String names the row: "assume, old server, fresh connection, Spare: Never".
 func (r Row) String() string {
 	s := fmt.Sprintf("%s, %s server, %s connection", r.Rung, r.Server, r.Connection)
-	for _, more := range []string{r.Policy, r.Dial, r.Peer} {
+	for _, more := range []string{r.Note(), r.Peer} {
 		if more != "" {
 			s += ", " + more
 		}
 	}
 	return s
+}
+
+// Note is what tells r from the usual row of its rung, in words: "Spare: Never"; "" for the usual one.
+func (r Row) Note() string {
+	var notes []string
+	for _, note := range []string{r.Policy, r.Dial, r.Only} {
+		if note != "" {
+			notes = append(notes, note)
+		}
+	}
+	if r.Only != "" {
+		notes[len(notes)-1] += " only"
+	}
+	return strings.Join(notes, ", ")
 }
 
 // What Row.Server and Row.Connection may be.

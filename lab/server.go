@@ -187,7 +187,20 @@ func (s *site) startPeer(ctx context.Context, peer *Peer) (string, error) {
 		return "", err
 	}
 	s.stops = append(s.stops, proc.close)
+	s.warmUp(ctx, b.Port)
 	return fmt.Sprintf("127.0.0.1:%d", b.Port), nil
+}
+
+// warmUp has a server do once what it is going to be measured at: Node compiles what it runs when it first does, which takes tens of
+// milliseconds. A server that fails will fail again where that is reported.
+func (s *site) warmUp(ctx context.Context, port int) {
+	d := &weft.Dialer{TLSConfig: &tls.Config{RootCAs: s.roots}, NetDial: s.dial, Proxy: noProxy}
+	defer d.Close()
+	for _, p := range []negotiate.Policy{settings, onlyUpgrade} {
+		if conn, _, err := d.Dial(ctx, fmt.Sprintf("wss://localhost:%d/", port), &weft.DialOptions{Policy: &p}); err == nil {
+			conn.CloseNow()
+		}
+	}
 }
 
 // startPlain starts the server behind the peers.

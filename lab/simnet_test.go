@@ -12,7 +12,7 @@ func TestExactIsSimulated(t *testing.T) {
 	const rtt = 100 * time.Millisecond
 	for _, c := range Cases() {
 		t.Run(c.Row.String(), func(t *testing.T) {
-			want, by, err := c.exact()
+			want, err := c.exact()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -27,12 +27,12 @@ func TestExactIsSimulated(t *testing.T) {
 					s.serve(n.Listen("10.0.0.2:8443"), place{features: *c.next})
 				}
 				s.serve(n.Listen("10.0.0.2:443"), p)
-				took, err := s.measureOnce(t.Context(), c, "wss://origin.example/", by)
+				took, err := s.measureOnce(t.Context(), c, "wss://origin.example/", want.by)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := float64(took) / float64(rtt); got != want {
-					t.Errorf("simulated %v round trips, computed %v", got, want)
+				if got := float64(took) / float64(rtt); got != want.trips {
+					t.Errorf("simulated %v round trips, computed %v", got, want.trips)
 				}
 			})
 		})

@@ -46,6 +46,7 @@ type failure struct {
 	outcome Outcome
 	rung    Rung
 	sent    bool // the request has left
+	early   bool // ... and the server's SETTINGS have not come
 	assumed bool // ... before the server had allowed it
 	idled   bool // on a spare that had waited
 	offer   []string
@@ -139,7 +140,7 @@ func signOfVersion(f failure) string {
 		switch {
 		case o.Code == codeHTTP11Required, o.Code == codeVersionFallback:
 			return fmt.Sprintf("server asks for another version of HTTP (error code %#x)", o.Code)
-		case o.Local && (!f.sent || f.assumed):
+		case o.Local && !timedOut(o) && (!f.sent || f.early || f.assumed):
 			version := "HTTP/2"
 			if f.rung == H3 {
 				version = "HTTP/3"
@@ -175,7 +176,7 @@ func signOfRefusal(f failure) string {
 		case f.rung == Upgrade:
 		case o.Unprocessed:
 			return "server ended the connection without having processed the stream" + endWords(o)
-		case !f.sent:
+		case !f.sent && !timedOut(o):
 			// Nothing was asked for yet, so nothing was processed.
 			return "connection was lost before the server's SETTINGS" + endWords(o)
 		}
@@ -250,6 +251,10 @@ func statusWords(status int) string {
 	return fmt.Sprintf("server answered %d", status)
 }
 
+// timedOut reports whether we ended the connection because the server's SETTINGS, or its ack of ours, did not come. That is silence, which
+// an outsider can bring about.
+func timedOut(o ConnLost) bool { return o.Local && o.Code == codeSettingsTimeout }
+
 func endWords(o ConnLost) string {
 	switch {
 	case o.GoAway && o.Local:
@@ -275,6 +280,7 @@ func succeeded(r Rung, status int) bool {
 const (
 	codeNoError         = 0x0
 	codeProtocolError   = 0x1
+	codeSettingsTimeout = 0x4
 	codeRefusedStream   = 0x7
 	codeHTTP11Required  = 0xd
 	codeH3NoError       = 0x100

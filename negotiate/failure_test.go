@@ -49,6 +49,8 @@ func TestClassify(t *testing.T) {
 		{sent(StreamReset{Code: codeVersionFallback, Unprocessed: true}), Version},
 		{sent(ConnLost{GoAway: true, Code: codeHTTP11Required}), Version},
 		{unsent(ConnLost{GoAway: true, Local: true, Code: codeProtocolError}), Version},
+		{failure{outcome: ConnLost{GoAway: true, Local: true, Code: codeProtocolError}, rung: Token, sent: true, early: true}, Version},
+		{sent(ConnLost{GoAway: true, Local: true, Code: codeProtocolError}), Silent},
 		{sent(status(501)), Version},
 		{h1(status(501)), Application},
 
@@ -78,6 +80,8 @@ func TestClassify(t *testing.T) {
 
 		{sent(Timer{}), Silent},
 		{unsent(Timer{}), Silent},
+		{assumed(ConnLost{GoAway: true, Local: true, Code: codeSettingsTimeout}), Silent},
+		{unsent(ConnLost{GoAway: true, Local: true, Code: codeSettingsTimeout}), Silent},
 		{sent(ConnLost{}), Silent},
 		{sent(ConnLost{GoAway: true, Code: 2}), Silent},
 		{h1(ConnLost{}), Silent},

@@ -61,7 +61,7 @@ func (m *Machine) startQUIC(now time.Time, alt *Alternative) {
 	a.tls, a.offer, a.Alt, a.ordered = true, []string{alpnH3}, alt, now
 	a.promised = alt != nil || m.knowsH3(now)
 	m.quic, m.raced = a, a
-	m.quicTried = alt == nil || m.policy.allowsTCP()
+	m.quicTried = true
 	m.order(Connect{
 		Attempt: a.ID, TLS: true, ALPN: a.offer, Probe: true, Alt: alt, QUIC: true,
 		Early: m.policy.early() && m.facts.EarlySession,
@@ -110,7 +110,6 @@ func (m *Machine) takeQUIC(a *attempt) {
 		m.dropSpare(quicWasFaster)
 		m.spared = false // should it come to TCP after all
 	}
-	m.awaiting = false
 	m.main = a
 	m.quicWorks(a)
 }

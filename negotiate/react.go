@@ -319,7 +319,7 @@ func (m *Machine) goesOn(now time.Time, a *attempt, class Class, o Outcome) bool
 
 func (m *Machine) classify(a *attempt, o Outcome) (Class, string) {
 	return classify(failure{
-		outcome: o, rung: a.Rung, sent: a.state == sent, assumed: a.assumed, idled: a.idled, offer: a.offer,
+		outcome: o, rung: a.Rung, sent: a.state == sent, early: a.awaitsSettings, assumed: a.assumed, idled: a.idled, offer: a.offer,
 	})
 }
 

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	fake "github.com/weftws/weft/internal/fakeorigin"
 	"github.com/weftws/weft/internal/h2/wire"
 	"github.com/weftws/weft/internal/simnet"
 	"github.com/weftws/weft/negotiate"
@@ -28,129 +30,189 @@ const (
 	silent  = Verdict(negotiate.Silent)
 )
 
+const (
+	fakeAddr = "10.0.0.2:443"
+	fakeURL  = "wss://10.0.0.2/socket"
+	rtt      = 100 * time.Millisecond
+)
+
+// inquire runs the probe against a server that behaves as o says, in fake time.
+func inquire(t *testing.T, o fake.Origin, opt Options, check func(t *testing.T, r *Report, took time.Duration)) {
+	t.Helper()
+	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+		cert, roots := simnet.Certificate("10.0.0.2")
+		defer fake.Start(n, fakeAddr, cert, &o).Close()
+		opt.NetDial = n.DialContext
+		opt.TLSConfig = &tls.Config{RootCAs: roots}
+		url := fakeURL
+		if o.Plain {
+			url = "ws://" + fakeAddr + "/socket"
+		}
+		start := time.Now()
+		r, err := Run(t.Context(), url, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(start)
+		if limit := time.Duration(len(rungs)+1) * DefaultTimeout; opt.Timeout == 0 && took > limit {
+			t.Errorf("took %v, more than %v", took, limit)
+		}
+		for _, result := range r.Rungs {
+			if result.Took > DefaultTimeout && opt.Timeout == 0 {
+				t.Errorf("%s took %v", result.Rung, result.Took)
+			}
+		}
+		check(t, r, took)
+		if t.Failed() {
+			for _, result := range r.Rungs {
+				t.Logf("%s\n%s", result.Rung, strings.Join(result.Evidence, "\n"))
+			}
+		}
+	})
+}
+
+// want is one rung's verdict and its round trips.
+type want struct {
+	rung       negotiate.Rung
+	verdict    Verdict
+	roundTrips int
+}
+
+func wantResults(t *testing.T, r *Report, wants ...want) {
+	t.Helper()
+	for _, w := range wants {
+		got := r.Result(w.rung)
+		if got == nil {
+			t.Errorf("%s: not asked", w.rung)
+		} else if got.Verdict != w.verdict || got.RoundTrips != w.roundTrips {
+			t.Errorf("%s: %s in %d round trips (%s); want %s in %d", w.rung, got.Verdict, got.RoundTrips, got.Reason, w.verdict, w.roundTrips)
+		}
+	}
+}
+
 // The behaviours that were observed at real servers, one a case.
 func TestBehaviours(t *testing.T) {
 	const rst = "RST PROTOCOL_ERROR"
 	upgraded := want{negotiate.Upgrade, Open, 3}
 	for _, c := range []struct {
 		name  string
-		fake  fake
+		fake  fake.Origin
 		wants []want
 		found Findings
 	}{
 		{
-			"new", fake{settings: flag, connect: yes},
+			"new", fake.Origin{Settings: fake.Flag, Connect: fake.Yes},
 			[]want{upgraded, {negotiate.Settings, Open, 4}, {negotiate.Assume, Open, 3}, {negotiate.Token, version, 2}, {negotiate.H21, version, 2}, {negotiate.Frame, version, 3}, {negotiate.AltSvc, Absent, 3}},
 			Findings{"1", "200", "", "200", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"old, RST_STREAM", fake{connect: reset},
+			"old, RST_STREAM", fake.Origin{Connect: fake.Reset},
 			[]want{upgraded, {negotiate.Settings, version, 3}, {negotiate.Assume, version, 3}},
 			Findings{"absent", rst, "yes", rst, "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"old, the connection dies of DATA", fake{connect: reset, early: reset + "GOAWAY last=0 STREAM_CLOSED\n"},
+			"old, the connection dies of DATA", fake.Origin{Connect: fake.Reset, Early: fake.Reset + "GOAWAY last=0 STREAM_CLOSED\n" + fake.CloseNotify},
 			[]want{{negotiate.Assume, version, 3}},
 			Findings{"absent", rst, "yes", "GOAWAY STREAM_CLOSED", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"old, 400", fake{connect: status(400)},
+			"old, 400", fake.Origin{Connect: fake.Status(400)},
 			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, version, 3}},
 			Findings{"absent", "400", "yes", "400", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"flag and 405", fake{settings: flag, connect: status(405)},
+			"flag and 405", fake.Origin{Settings: fake.Flag, Connect: fake.Status(405)},
 			[]want{{negotiate.Settings, "ambiguous", 4}, {negotiate.Assume, "ambiguous", 3}},
 			Findings{"1", "405", "yes", "405", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"500 on early DATA, GOAWAY on the idle frame", fake{settings: flag, connect: yes, early: status(500), idle: goAway},
+			"500 on early DATA, GOAWAY on the idle frame", fake.Origin{Settings: fake.Flag, Connect: fake.Yes, Early: fake.Status(500), Idle: fake.GoAway},
 			[]want{{negotiate.Settings, Open, 4}, {negotiate.Assume, Open, 3}, {negotiate.Frame, version, 3}},
 			Findings{"1", "200", "", "500", "GOAWAY PROTOCOL_ERROR", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"false accept", fake{connect: yes},
+			"false accept", fake.Origin{Connect: fake.Yes},
 			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, FalseAccept, 3}},
 			Findings{"absent", "200", "yes", "200", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"false accept, flag 0", fake{settings: "ENABLE_CONNECT_PROTOCOL=0", connect: yes},
+			"false accept, flag 0", fake.Origin{Settings: "ENABLE_CONNECT_PROTOCOL=0", Connect: fake.Yes},
 			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, FalseAccept, 3}},
 			Findings{"0", "200", "yes", "200", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"GOAWAY", fake{connect: goAway},
+			"GOAWAY", fake.Origin{Connect: fake.GoAway},
 			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, killed, 3}},
 			Findings{"absent", "GOAWAY PROTOCOL_ERROR", "no", "GOAWAY PROTOCOL_ERROR", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"silence, old", fake{},
+			"silence, old", fake.Origin{},
 			[]want{{negotiate.Settings, version, 3}, {negotiate.Assume, version, 3}},
 			Findings{"absent", "silence", "yes", "silence", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"silence, new", fake{settings: flag},
+			"silence, new", fake.Origin{Settings: fake.Flag},
 			[]want{{negotiate.Settings, silent, 4}, {negotiate.Assume, silent, 3}},
 			Findings{"1", "silence", "yes", "silence", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"421", fake{settings: flag, connect: status(421), upgrade: "HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n"},
+			"421", fake.Origin{Settings: fake.Flag, Connect: fake.Status(421), Upgrade: fake.HTTP11(421)},
 			[]want{{negotiate.Upgrade, "misdirected", 3}, {negotiate.Settings, "misdirected", 4}, {negotiate.Assume, "misdirected", 3}},
 			Findings{"1", "421", "yes", "421", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"425", fake{settings: flag, connect: status(425), upgrade: "HTTP/1.1 425 Too Early\r\nContent-Length: 0\r\n\r\n"},
+			"425", fake.Origin{Settings: fake.Flag, Connect: fake.Status(425), Upgrade: fake.HTTP11(425)},
 			[]want{{negotiate.Upgrade, "early", 3}, {negotiate.Settings, "early", 4}, {negotiate.Assume, "early", 3}},
 			Findings{"1", "425", "yes", "425", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"refused by the application", fake{settings: flag, connect: status(403), upgrade: "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"},
+			"refused by the application", fake.Origin{Settings: fake.Flag, Connect: fake.Status(403), Upgrade: fake.HTTP11(403)},
 			[]want{{negotiate.Upgrade, "application", 3}, {negotiate.Settings, "application", 4}, {negotiate.Assume, "application", 3}},
 			Findings{"1", "403", "yes", "403", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"REFUSED_STREAM", fake{settings: flag, connect: "RST_STREAM stream=%d REFUSED_STREAM\n"},
+			"REFUSED_STREAM", fake.Origin{Settings: fake.Flag, Connect: fake.Refused},
 			[]want{{negotiate.Settings, "refused", 4}, {negotiate.Assume, "refused", 3}},
 			Findings{"1", "RST REFUSED_STREAM", "yes", "RST REFUSED_STREAM", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
 		{
-			"the experimental rungs", fake{
-				alpn: []string{"wsoverh2", "h2.1", "h2", "http/1.1"}, connect: yes,
-				wsOpen: "WS_ACCEPT id=%d nonce=%x\n" + yes,
+			"the experimental rungs", fake.Origin{
+				ALPN: []string{"wsoverh2", "h2.1", "h2", "http/1.1"}, Connect: fake.Yes,
+				WSOpen: "WS_ACCEPT id=%d nonce=%x\n" + fake.Yes,
 			},
 			[]want{{negotiate.Token, Open, 3}, {negotiate.H21, Open, 3}, {negotiate.Frame, Open, 3}, {negotiate.Settings, version, 3}},
 			Findings{"absent", "200", "yes", "200", "silent", "accepted", "chosen", "wsoverh2", "h2.1"},
 		},
 		{
-			"the experimental rungs, taken back", fake{
-				alpn: []string{"wsoverh2", "h2.1", "h2", "http/1.1"}, connect: yes, settings: "ENABLE_CONNECT_PROTOCOL=0",
-				wsOpen: "PING %x ACK\nWS_ACCEPT id=%d nonce=%x\n",
+			"the experimental rungs, taken back", fake.Origin{
+				ALPN: []string{"wsoverh2", "h2.1", "h2", "http/1.1"}, Connect: fake.Yes, Settings: "ENABLE_CONNECT_PROTOCOL=0",
+				WSOpen: "PING %x ACK\nWS_ACCEPT id=%d nonce=%x\n",
 			},
 			[]want{{negotiate.Token, "handshake", 3}, {negotiate.H21, FalseAccept, 3}, {negotiate.Frame, version, 3}},
 			Findings{"0", "200", "yes", "200", "silent", "ignored", "chosen", "wsoverh2", "h2.1"},
 		},
 		{
-			"killed by WS_OPEN", fake{wsOpen: goAway},
+			"killed by WS_OPEN", fake.Origin{WSOpen: fake.GoAway},
 			[]want{{negotiate.Frame, killed, 3}},
 			Findings{"absent", "silence", "yes", "silence", "silent", "GOAWAY PROTOCOL_ERROR", "alert", "http/1.1", "h2"},
 		},
 		{
-			"none of ours in ALPN", fake{alpn: []string{"imap"}},
+			"none of ours in ALPN", fake.Origin{ALPN: []string{"imap"}},
 			[]want{{negotiate.Upgrade, version, 0}, {negotiate.Settings, version, 0}, {negotiate.Assume, version, 0}, {negotiate.Token, version, 0}, {negotiate.AltSvc, Absent, 0}},
 			Findings{"", "", "", "", "", "", "alert", "", ""},
 		},
 		{
-			"only http/1.1 in ALPN", fake{alpn: []string{"http/1.1"}},
+			"only http/1.1 in ALPN", fake.Origin{ALPN: []string{"http/1.1"}},
 			[]want{upgraded, {negotiate.Settings, version, 2}, {negotiate.Assume, version, 2}, {negotiate.H21, version, 2}, {negotiate.Frame, version, 2}},
 			Findings{"", "", "", "", "", "", "alert", "http/1.1", "http/1.1"},
 		},
 		{
-			"no ALPN", fake{alpn: []string{}},
+			"no ALPN", fake.Origin{ALPN: []string{}},
 			[]want{upgraded, {negotiate.Settings, version, 2}, {negotiate.Token, version, 2}},
 			Findings{"", "", "", "", "", "", "none", "", ""},
 		},
 		{
-			"200 and the end of the stream", fake{settings: flag, connect: status(200)},
+			"200 and the end of the stream", fake.Origin{Settings: fake.Flag, Connect: fake.Status(200)},
 			[]want{{negotiate.Settings, "handshake", 4}, {negotiate.Assume, "handshake", 3}},
 			Findings{"1", "200", "yes", "200", "silent", "ignored", "alert", "http/1.1", "h2"},
 		},
@@ -171,7 +233,7 @@ func TestBehaviours(t *testing.T) {
 
 // A server that takes connections and says nothing holds up each rung for its time limit, and no longer.
 func TestHang(t *testing.T) {
-	inquire(t, fake{settings: "none", deaf: true}, Options{Timeout: time.Second, Thorough: true}, func(t *testing.T, r *Report, took time.Duration) {
+	inquire(t, fake.Origin{Greeting: fake.Silence, Deaf: true}, Options{Timeout: time.Second, Thorough: true}, func(t *testing.T, r *Report, took time.Duration) {
 		wantResults(t, r, want{negotiate.Upgrade, silent, 2}, want{negotiate.Settings, silent, 2}, want{negotiate.Assume, silent, 2},
 			want{negotiate.Frame, silent, 2}, want{negotiate.AltSvc, silent, 2})
 		if took > 7*time.Second {
@@ -186,30 +248,21 @@ func TestHang(t *testing.T) {
 // Nothing is asked of a server that does not get through its TLS handshake, or cannot be reached.
 func TestUnreachable(t *testing.T) {
 	for name, c := range map[string]struct {
-		serve func(nc net.Conn)
-		link  simnet.Link
-		want  string
-		took  time.Duration
+		origin fake.Origin
+		link   simnet.Link
+		want   string
+		took   time.Duration
 	}{
-		"no TLS handshake": {serve: func(nc net.Conn) { io.Copy(io.Discard, nc) }, want: "deadline exceeded", took: 2 * time.Second},
-		"no TLS":           {serve: func(nc net.Conn) { io.WriteString(nc, "HTTP/1.1 400 Bad Request\r\n\r\n") }, want: "does not speak TLS", took: 2 * rtt},
+		"no TLS handshake": {origin: fake.Origin{Hello: fake.Silence}, want: "deadline exceeded", took: 2 * time.Second},
+		"no TLS":           {origin: fake.Origin{Hello: "HTTP/1.1 400 Bad Request\r\n\r\n" + fake.FIN}, want: "does not speak TLS", took: 2 * rtt},
 		"refused":          {link: simnet.Link{Refuse: true}, want: "refused", took: rtt},
 		"black hole":       {link: simnet.Link{BlackHole: true}, want: "deadline exceeded", took: 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
 				n.SetLink(fakeAddr, c.link)
-				l := n.Listen(fakeAddr)
-				go func() {
-					for {
-						nc, err := l.Accept()
-						if err != nil {
-							return
-						}
-						c.serve(nc)
-						nc.Close()
-					}
-				}()
+				cert, _ := simnet.Certificate("10.0.0.2")
+				defer fake.Start(n, fakeAddr, cert, &c.origin).Close()
 				start := time.Now()
 				r, err := Run(t.Context(), fakeURL, Options{NetDial: n.DialContext, Timeout: 2 * time.Second})
 				if err != nil {
@@ -234,16 +287,7 @@ func TestUnreachable(t *testing.T) {
 func TestUntrusted(t *testing.T) {
 	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
 		cert, _ := simnet.Certificate("10.0.0.2")
-		l := n.Listen(fakeAddr)
-		go func() {
-			for {
-				nc, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go (&fake{}).accept(nc, cert)
-			}
-		}()
+		defer fake.Start(n, fakeAddr, cert, &fake.Origin{}).Close()
 		r, err := Run(t.Context(), fakeURL, Options{NetDial: n.DialContext})
 		if err != nil {
 			t.Fatal(err)
@@ -254,31 +298,21 @@ func TestUntrusted(t *testing.T) {
 	})
 }
 
-// A server may choose what was not offered. crypto/tls has no such server: this one sends a ServerHello of TLS 1.2 and no more.
+// A server may choose what was not offered.
 func TestStrayALPN(t *testing.T) {
-	alpn := append([]byte{0, 16, 0, 11, 0, 9, 8}, "http/1.1"...)
-	extensions := append([]byte{0xff, 1, 0, 1, 0}, alpn...) // behind another one
-	hello := append([]byte{3, 3}, make([]byte, 32)...)      // version, random
-	hello = append(hello, 0, 0xc0, 0x2f, 0)                 // no session, a cipher suite, no compression
-	hello = append(append(hello, 0, byte(len(extensions))), extensions...)
-	message := append([]byte{2, 0, 0, byte(len(hello))}, hello...)
-	record := append([]byte{22, 3, 3, 0, byte(len(message))}, message...)
+	record := []byte(fake.ServerHello("http/1.1"))
 	if got := parseServerALPN(record); got != "http/1.1" {
 		t.Fatalf("parsed %q, want http/1.1", got)
 	}
 	for i := range record { // whatever is cut off, nothing is read behind the end
 		parseServerALPN(record[:i])
 	}
-	f := fake{serve: func(nc net.Conn) {
-		buf := make([]byte, 4096)
-		n, _ := nc.Read(buf)
-		// The offer of the token alone is the shortest: it has no second protocol.
-		if strings.Contains(string(buf[:n]), "\x00\x10\x00\x0b\x00\x09\x08wsoverh2") {
-			nc.Write(record)
-			nc.Read(buf)
-			return
+	// The offer of the token alone has no second protocol.
+	f := fake.Origin{Hello: fake.Alert, Pick: func(alpn []string) *fake.Origin {
+		if slices.Equal(alpn, []string{"wsoverh2"}) {
+			return &fake.Origin{Hello: fake.ServerHello("http/1.1") + fake.Silence}
 		}
-		nc.Write([]byte{21, 3, 3, 0, 2, 2, 120}) // no_application_protocol
+		return nil
 	}}
 	inquire(t, f, Options{Rungs: []negotiate.Rung{negotiate.Token}}, func(t *testing.T, r *Report, _ time.Duration) {
 		wantResults(t, r, want{negotiate.Token, version, 0})
@@ -290,7 +324,7 @@ func TestStrayALPN(t *testing.T) {
 
 // Prior knowledge: HTTP/2 without TLS is asked about, ALPN is not.
 func TestPlain(t *testing.T) {
-	inquire(t, fake{plain: true, head: "Alt-Svc: h2=\":8443\"\r\nServer: fake\r\n"}, Options{}, func(t *testing.T, r *Report, _ time.Duration) {
+	inquire(t, fake.Origin{Plain: true, Head: "Alt-Svc: h2=\":8443\"\r\nServer: fake\r\n"}, Options{}, func(t *testing.T, r *Report, _ time.Duration) {
 		wantResults(t, r, want{negotiate.Upgrade, Open, 2}, want{negotiate.Settings, version, 2}, want{negotiate.Assume, version, 2},
 			want{negotiate.Token, NotAsked, 0}, want{negotiate.H21, NotAsked, 0}, want{negotiate.Frame, version, 2},
 			want{negotiate.AltSvc, Advertised, 2}, want{negotiate.H3, NotAsked, 0})
@@ -303,17 +337,17 @@ func TestPlain(t *testing.T) {
 func TestAdvice(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		fake fake
+		fake fake.Origin
 		want []string
 	}{
-		{"new", fake{settings: flag, connect: yes}, []string{"reached in 3 round trips, 1 once a connection is there"}},
-		{"old", fake{connect: reset}, []string{"reached in 4 round trips; 3 once it is remembered", "does not announce SETTINGS_ENABLE_CONNECT_PROTOCOL; its operator could switch on RFC 8441"}},
-		{"Apache", fake{connect: reset, head: "Server: Apache/2.4.71 (Debian)\r\n"}, []string{"H2WebSockets on"}},
-		{"false accept", fake{connect: yes}, []string{"reached in 4", "says yes to a CONNECT that it has not understood"}},
-		{"GOAWAY", fake{connect: goAway}, []string{"reached in 4", "ends the connection over a CONNECT"}},
-		{"HTTP/1.1", fake{alpn: []string{"http/1.1"}}, []string{"reached in 3 round trips", "no HTTP/2"}},
-		{"promises", fake{settings: flag, connect: status(405)}, []string{"reached", "does not keep to it", "405 Method Not Allowed"}},
-		{"nothing", fake{connect: reset, upgrade: "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"}, []string{"no WebSocket to be had: server answered 404 Not Found"}},
+		{"new", fake.Origin{Settings: fake.Flag, Connect: fake.Yes}, []string{"reached in 3 round trips, 1 once a connection is there"}},
+		{"old", fake.Origin{Connect: fake.Reset}, []string{"reached in 4 round trips; 3 once it is remembered", "does not announce SETTINGS_ENABLE_CONNECT_PROTOCOL; its operator could switch on RFC 8441"}},
+		{"Apache", fake.Origin{Connect: fake.Reset, Head: "Server: Apache/2.4.71 (Debian)\r\n"}, []string{"H2WebSockets on"}},
+		{"false accept", fake.Origin{Connect: fake.Yes}, []string{"reached in 4", "says yes to a CONNECT that it has not understood"}},
+		{"GOAWAY", fake.Origin{Connect: fake.GoAway}, []string{"reached in 4", "ends the connection over a CONNECT"}},
+		{"HTTP/1.1", fake.Origin{ALPN: []string{"http/1.1"}}, []string{"reached in 3 round trips", "no HTTP/2"}},
+		{"promises", fake.Origin{Settings: fake.Flag, Connect: fake.Status(405)}, []string{"reached", "does not keep to it", "405 Method Not Allowed"}},
+		{"nothing", fake.Origin{Connect: fake.Reset, Upgrade: fake.HTTP11(404)}, []string{"no WebSocket to be had: server answered 404 Not Found"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inquire(t, c.fake, Options{}, func(t *testing.T, r *Report, _ time.Duration) {
@@ -333,7 +367,7 @@ func TestJSON(t *testing.T) {
 		Rungs:  []negotiate.Rung{negotiate.Upgrade, negotiate.Assume, negotiate.Frame},
 		Header: http.Header{"Authorization": {"Bearer hidden"}, "Cookie": {"id=hidden"}, "X-Shown": {"visible"}},
 	}
-	inquire(t, fake{settings: flag, connect: yes + "  set-cookie: hidden\n"}, opt, func(t *testing.T, r *Report, _ time.Duration) {
+	inquire(t, fake.Origin{Settings: fake.Flag, Connect: fake.Yes + "  set-cookie: hidden\n"}, opt, func(t *testing.T, r *Report, _ time.Duration) {
 		b, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
@@ -369,17 +403,9 @@ func TestRoundTripsAreFlights(t *testing.T) {
 	var first []want
 	for _, pace := range []time.Duration{time.Millisecond, 400 * time.Millisecond} {
 		simnet.Run(t, pace, func(t *testing.T, n *simnet.Network) {
-			l := n.Listen("10.0.0.2:80")
-			go func() {
-				for {
-					nc, err := l.Accept()
-					if err != nil {
-						return
-					}
-					f := fake{settings: flag, connect: yes}
-					go func() { defer nc.Close(); f.serve2(nc) }()
-				}
-			}()
+			defer fake.Start(n, "10.0.0.2:80", tls.Certificate{}, &fake.Origin{
+				Plain: true, ALPN: []string{"h2"}, Settings: fake.Flag, Connect: fake.Yes,
+			}).Close()
 			r, err := Run(t.Context(), "ws://10.0.0.2/", Options{NetDial: n.DialContext, Timeout: 10 * time.Second,
 				Rungs: []negotiate.Rung{negotiate.Settings, negotiate.Assume, negotiate.Frame}})
 			if err != nil {
@@ -431,16 +457,7 @@ func TestHostile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
 				n.SetLink(fakeAddr, simnet.Link{SendBuffer: 64 << 10})
-				l := n.Listen(fakeAddr)
-				go func() {
-					for {
-						nc, err := l.Accept()
-						if err != nil {
-							return
-						}
-						go func() { defer nc.Close(); serve(nc) }()
-					}
-				}()
+				defer fake.Start(n, fakeAddr, tls.Certificate{}, &fake.Origin{Serve: serve}).Close()
 				start := time.Now()
 				r, err := Run(t.Context(), "ws://"+fakeAddr+"/", Options{NetDial: n.DialContext, Thorough: true})
 				if err != nil {
@@ -472,16 +489,7 @@ func trickle(nc net.Conn) {
 // Cancelling ends it at once, with the cause and without connections that are left.
 func TestCancel(t *testing.T) {
 	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
-		l := n.Listen(fakeAddr)
-		go func() {
-			for {
-				nc, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() { defer nc.Close(); io.Copy(io.Discard, nc) }()
-			}
-		}()
+		defer fake.Start(n, fakeAddr, tls.Certificate{}, &fake.Origin{Plain: true, Deaf: true}).Close()
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(why) })

@@ -37,6 +37,8 @@ With --json every line of output is an object:
   {"event":"open","url":"wss://...","version":"HTTP/2.0","rung":"settings","round_trips":4,"conn":1,"stream":1,...}
   {"type":"text","data":"..."}    {"type":"binary","data":"BASE64"}
   {"event":"close","code":1000,"reason":""}    {"event":"error","error":"..."}
+With --trace too there is {"event":"trace","ms":...,"attempt":1,"name":"tls","detail":"..."} for each step, "open" has the whole account
+as "trace", and "error" has what was tried as "attempts". Their keys are those of weft.Trace.
 
 Exit status 0: the WebSocket was closed normally (1000, or no code). Any other end is 1, with one line on standard error.`,
 		Example: `  weft cat wss://127.0.0.1:8443/echo --insecure
@@ -117,12 +119,13 @@ func (c *cat) run(ctx context.Context) error {
 	}
 	conn, _, err := dialer.Dial(ctx, c.url, opt)
 	if err != nil {
+		attempts := c.notOpened(err)
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%s: %w", c.url, context.Cause(ctx))
 		} else if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 			err = fmt.Errorf("%w (--insecure accepts any certificate)", err)
 		}
-		out.failure(err)
+		out.failure(err, attempts)
 		return err
 	}
 	conn.SetReadLimit(maxCatMessage)
@@ -215,12 +218,27 @@ func (c *cat) options() (*weft.Dialer, *weft.DialOptions, error) {
 // opened says that the WebSocket is open, to whom it may concern.
 func (c *cat) opened(conn *weft.Conn, out *printer) {
 	tr := conn.Trace()
-	out.opened(c.url, conn.Subprotocol(), tr)
-	if c.trace && !c.json {
-		printSummary(c.stderr, conn.Subprotocol(), tr)
-	} else if isTerminal(c.stdin) && isTerminal(c.stderr) && !c.json {
-		fmt.Fprintf(c.stderr, "open: %s; Ctrl-D closes\n", carrier(tr))
+	out.opened(c.url, conn.Subprotocol(), tr, c.trace)
+	switch {
+	case c.json:
+	case c.trace:
+		fmt.Fprintln(c.stderr, visible(withoutSteps(tr).String()))
+	case isTerminal(c.stdin) && isTerminal(c.stderr):
+		tr.Attempts = nil
+		fmt.Fprintf(c.stderr, "%s; Ctrl-D closes\n", visible(tr.String()))
 	}
+}
+
+// notOpened says what was tried, with --trace, and returns it.
+func (c *cat) notOpened(err error) []weft.Attempt {
+	de, ok := errors.AsType[*weft.DialError](err)
+	if !c.trace || !ok {
+		return nil
+	}
+	if !c.json {
+		fmt.Fprintln(c.stderr, visible(withoutSteps(de.Trace()).String()))
+	}
+	return de.Attempts
 }
 
 func isTerminal(f any) bool {

@@ -70,22 +70,27 @@ func (p *printer) object(v any) error {
 
 // opened, closed and failure print events, with --json only; whoever cannot write them will fail on a message.
 
-func (p *printer) opened(url, subprotocol string, tr weft.Trace) {
+func (p *printer) opened(url, subprotocol string, tr weft.Trace, whole bool) {
 	if !p.json {
 		return
 	}
+	var account *weft.Trace
+	if whole {
+		account = &tr
+	}
 	p.object(struct {
-		Event       string `json:"event"`
-		URL         string `json:"url"`
-		Version     string `json:"version"`
-		Rung        string `json:"rung"`
-		RoundTrips  int    `json:"round_trips"`
-		Conn        uint64 `json:"conn"`
-		Stream      uint64 `json:"stream"`
-		Remote      string `json:"remote"`
-		Subprotocol string `json:"subprotocol"`
-		Compression string `json:"compression"`
-	}{"open", url, tr.Version, tr.Rung.String(), tr.RoundTrips, tr.ConnID, tr.StreamID, tr.RemoteAddr, subprotocol, tr.Compression})
+		Event       string      `json:"event"`
+		URL         string      `json:"url"`
+		Version     string      `json:"version"`
+		Rung        string      `json:"rung"`
+		RoundTrips  int         `json:"round_trips"`
+		Conn        uint64      `json:"conn"`
+		Stream      uint64      `json:"stream"`
+		Remote      string      `json:"remote"`
+		Subprotocol string      `json:"subprotocol"`
+		Compression string      `json:"compression"`
+		Trace       *weft.Trace `json:"trace,omitempty"`
+	}{"open", url, tr.Version, tr.Rung.String(), tr.RoundTrips, tr.ConnID, tr.StreamID, tr.RemoteAddr, subprotocol, tr.Compression, account})
 }
 
 func (p *printer) closed(code weft.StatusCode, reason string) {
@@ -99,14 +104,15 @@ func (p *printer) closed(code weft.StatusCode, reason string) {
 	}{"close", int(code), reason})
 }
 
-func (p *printer) failure(err error) {
+func (p *printer) failure(err error, attempts []weft.Attempt) {
 	if !p.json {
 		return
 	}
 	p.object(struct {
-		Event string `json:"event"`
-		Error string `json:"error"`
-	}{"error", trimmed{err}.Error()})
+		Event    string         `json:"event"`
+		Error    string         `json:"error"`
+		Attempts []weft.Attempt `json:"attempts,omitempty"`
+	}{"error", trimmed{err}.Error(), attempts})
 }
 
 // dump describes bytes in one line: `binary, 5 bytes: 68 65 6c 6c 6f  |hello|`.

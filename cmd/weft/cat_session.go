@@ -223,6 +223,6 @@ func (s *catSession) report(err error) {
 	if s.code != 0 {
 		s.out.closed(s.code, s.reason)
 	} else if err != nil {
-		s.out.failure(err)
+		s.out.failure(err, nil)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,29 +37,16 @@ func (t *tracer) event(e weft.TraceEvent) {
 	if e.Name == "order" && strings.HasPrefix(e.Detail, "set-timer") {
 		return // nothing happens
 	}
-	attempt := "  " // of the dial as a whole
-	if e.Attempt > 0 {
-		attempt = fmt.Sprintf("#%d", e.Attempt)
+	fmt.Fprintln(t.w, visible(e.String()))
+}
+
+// withoutSteps is tr without what has been printed as it happened.
+func withoutSteps(tr weft.Trace) weft.Trace {
+	tr.Attempts = slices.Clone(tr.Attempts)
+	for i := range tr.Attempts {
+		tr.Attempts[i].Steps = nil
 	}
-	fmt.Fprintf(t.w, "%9.2f ms  %s  %-9s %s\n", millis(e.Time), attempt, e.Name, e.Detail)
+	return tr
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// printSummary says what the opening came to.
-func printSummary(w io.Writer, subprotocol string, tr weft.Trace) {
-	trips := fmt.Sprintf("%d round trips", tr.RoundTrips)
-	if tr.RoundTrips == 1 {
-		trips = "1 round trip"
-	}
-	fmt.Fprintf(w, "open: %s, %s%s%s\n", carrier(tr), trips, field("subprotocol", subprotocol), field("compression", tr.Compression))
-}
-
-// carrier says what carries a WebSocket: "HTTP/2.0 by rung settings, conn 1 stream 1, to 127.0.0.1:8443".
-func carrier(tr weft.Trace) string {
-	stream := ""
-	if tr.StreamID != 0 {
-		stream = fmt.Sprintf(" stream %d", tr.StreamID)
-	}
-	return fmt.Sprintf("%s by rung %s, conn %d%s, to %s", tr.Version, tr.Rung, tr.ConnID, stream, tr.RemoteAddr)
-}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -51,11 +50,16 @@ With --json it prints an array of objects:
   {"rung":"assume","server":"old","connection":"fresh","exact":4,"live":4.07}
 The policy of a row is its rung and what that falls back to, with no spare connection; for assume it is the default policy, with one. For
 alt-svc, "old" is an endpoint that was named once and is gone. Further rows have more keys: "policy" (what differs), "dial" ("second" or
-"remembered": what came before), "peer" (whose server it is). A row that could not be measured has "error".
+"remembered": what came before), "only" ("HTTP/1.1": the server has no HTTP/2), "peer" (whose server it is). A row that could not be
+measured has "error".
 
-Exit status 0: what was measured is what was computed. 1: a row deviates by more than 10 %, or could not be measured.`,
+--svg writes a picture of where the round trips go. With --exact-only it is the same each time.
+
+Exit status 0: what was measured is what was computed. 1: a row deviates by more than 10 %, or could not be measured; the line on
+standard error names each.`,
 		Example: `  weft lab rtt
   weft lab rtt --exact-only
+  weft lab rtt --exact-only --svg round-trips.svg
   weft lab rtt --rungs assume,settings --peers nginx,h2o --repeat 5
   weft lab rtt --rtt 250ms --peers none --html rtt.html
   weft lab rtt --json | jq -r '.[] | [.rung, .server, .connection, .exact, .live] | @tsv'`,
@@ -72,7 +76,8 @@ Exit status 0: what was measured is what was computed. 1: a row deviates by more
 	f.IntVar(&l.repeat, "repeat", 1, "measure each row `N` times and take the median")
 	f.BoolVar(&l.exactOnly, "exact-only", false, "compute, and measure nothing")
 	f.BoolVar(&l.json, "json", false, "print a JSON array")
-	f.StringVar(&l.html, "html", "", "write a page with the picture to `FILE`")
+	f.StringVar(&l.html, "html", "", "write a page with the picture and every row to `FILE`")
+	f.StringVar(&l.svg, "svg", "", "write the picture to `FILE`")
 	return cmd
 }
 
@@ -83,8 +88,10 @@ type labRTT struct {
 	repeat         int
 	exactOnly      bool
 	json           bool
-	html           string
+	html, svg      string
 	stdout, stderr io.Writer
+
+	start time.Time
 }
 
 func (l *labRTT) run(ctx context.Context) error {
@@ -92,18 +99,22 @@ func (l *labRTT) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var page *os.File
-	if l.html != "" {
-		if page, err = os.Create(l.html); err != nil {
-			return fmt.Errorf("--html: %w", err)
+	var files []labFile
+	for _, f := range []labFile{{flag: "--html", name: l.html, write: l.writePage}, {flag: "--svg", name: l.svg, write: l.writePicture}} {
+		if f.name == "" {
+			continue
 		}
-		defer page.Close()
+		if f.file, err = os.Create(f.name); err != nil {
+			return fmt.Errorf("%s: %w", f.flag, err)
+		}
+		defer f.file.Close()
+		files = append(files, f)
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process
 
-	start := time.Now()
+	l.start = time.Now()
 	rows, err := l.measure(ctx, cases)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -114,16 +125,35 @@ func (l *labRTT) run(ctx context.Context) error {
 	if err := l.print(rows, remarks); err != nil {
 		return err
 	}
-	if page != nil {
-		err := writeLabPage(page, rows, l.setting(start), remarks)
-		if closeErr := page.Close(); err == nil {
+	for _, f := range files {
+		err := f.write(f.file, rows, remarks)
+		if closeErr := f.file.Close(); err == nil {
 			err = closeErr
 		}
 		if err != nil {
-			return fmt.Errorf("--html: %w", err)
+			return fmt.Errorf("%s: %w", f.flag, err)
 		}
 	}
 	return judgeLab(rows)
+}
+
+// A labFile is a file that a flag asks for. It is made before anything is measured, which takes its time.
+type labFile struct {
+	flag, name string
+	file       *os.File
+	write      func(w io.Writer, rows []lab.Row, remarks []string) error
+}
+
+func (l *labRTT) writePage(w io.Writer, rows []lab.Row, remarks []string) error {
+	return writeLabPage(w, rows, l.setting(), remarks)
+}
+
+func (l *labRTT) writePicture(w io.Writer, rows []lab.Row, _ []string) error {
+	picture, err := labPictureSVG(rows)
+	if err == nil {
+		_, err = io.WriteString(w, picture)
+	}
+	return err
 }
 
 // cases are what is to be measured, and remarks what is not, and why.
@@ -212,8 +242,8 @@ func cutLine(s string, limit int) string {
 }
 
 // setting says how the rows came about.
-func (l *labRTT) setting(start time.Time) string {
-	s := start.UTC().Format("2006-01-02 15:04 MST")
+func (l *labRTT) setting() string {
+	s := l.start.UTC().Format("2006-01-02 15:04 MST")
 	if l.exactOnly {
 		return s + ", nothing measured"
 	}
@@ -253,7 +283,7 @@ func (l *labRTT) print(rows []lab.Row, remarks []string) error {
 
 // judgeLab is the error that says which rows are not as computed; nil: all are.
 func judgeLab(rows []lab.Row) error {
-	var bad []string
+	var bad []string // "row: what is wrong"
 	for _, r := range rows {
 		switch {
 		case r.Error != "":
@@ -262,11 +292,8 @@ func judgeLab(rows []lab.Row) error {
 			bad = append(bad, fmt.Sprintf("%s: measured %.2f round trips, computed %v", r, r.Live, r.Exact))
 		}
 	}
-	switch len(bad) {
-	case 0:
+	if len(bad) == 0 {
 		return nil
-	case 1:
-		return errors.New(bad[0])
 	}
-	return fmt.Errorf("%d of %d rows are not as computed, the first: %s", len(bad), len(rows), bad[0])
+	return fmt.Errorf("%d of %d rows are not as computed: %s", len(bad), len(rows), strings.Join(bad, "; "))
 }

@@ -17,6 +17,7 @@ var labPageTemplate = template.Must(template.New("lab.html").Parse(labPageText))
 // A labPage is what the template gets.
 type labPage struct {
 	Setting string
+	Picture template.HTML
 	Parts   []labPart
 	Rows    []labLine
 	Remarks []string
@@ -46,7 +47,11 @@ type labLine struct {
 
 // writeLabPage writes the page.
 func writeLabPage(w io.Writer, rows []lab.Row, setting string, remarks []string) error {
-	page := labPage{Setting: setting, Remarks: remarks}
+	picture, err := labPictureSVG(rows)
+	if err != nil {
+		return err
+	}
+	page := labPage{Setting: setting, Picture: template.HTML(picture), Remarks: remarks} // it comes from a template that escapes
 	for len(rows) > 0 {
 		n := 1
 		for n < len(rows) && rows[n].Peer == rows[0].Peer {
@@ -83,7 +88,7 @@ func drawLab(rows []lab.Row) labPart {
 			Y: y + 6, LiveY: y + 9, TextY: y + pictureRow*2/3, X: labLabel, Exact: hundredths(r.Exact * unit), Live: hundredths(min(r.Live, labTrips) * unit),
 			Number: fmt.Sprint(r.Exact), Title: fmt.Sprintf("%s: computed %v", r, r.Exact),
 		}
-		if note := labNote(r); note != "" {
+		if note := r.Note(); note != "" {
 			b.Label = fmt.Sprintf("%s, %s: %s", r.Server, r.Connection, note)
 		}
 		switch {
@@ -107,7 +112,7 @@ func drawLab(rows []lab.Row) labPart {
 
 func labLineOf(r lab.Row) labLine {
 	line := labLine{
-		Rung: string(r.Rung), Server: r.Server, Connection: r.Connection, Note: labNote(r), Exact: fmt.Sprint(r.Exact),
+		Rung: string(r.Rung), Server: r.Server, Connection: r.Connection, Note: r.Note(), Exact: fmt.Sprint(r.Exact),
 		Bad: r.Error != "" || !r.Agrees(),
 	}
 	if r.Peer != "" {

@@ -19,7 +19,7 @@ func labTable(rows []lab.Row, color bool) string {
 			peer = r.Peer
 			lines, paint = append(lines, nil, []string{peer}), append(paint, "", bold)
 		}
-		line := []string{string(r.Rung), r.Server, r.Connection, labNote(r), fmt.Sprint(r.Exact), "", ""}
+		line := []string{string(r.Rung), r.Server, r.Connection, r.Note(), fmt.Sprint(r.Exact), "", ""}
 		look := ""
 		switch {
 		case r.Error != "":
@@ -60,14 +60,6 @@ func labTable(rows []lab.Row, color bool) string {
 }
 
 const alarming = "\x1b[31m"
-
-// labNote is what tells r from the usual row of its rung.
-func labNote(r lab.Row) string {
-	if r.Policy != "" && r.Dial != "" {
-		return r.Policy + ", " + r.Dial
-	}
-	return r.Policy + r.Dial
-}
 
 func deviation(r lab.Row) string { return fmt.Sprintf("%+.1f %%", 100*r.Deviation()) }
 

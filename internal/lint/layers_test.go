@@ -33,12 +33,13 @@ var layers = map[string]layer{
 	"internal/proto": {rank: 20, pure: true},
 	"internal/h2":    {rank: 20, pure: true},
 
-	"internal/transport": {rank: 30},
-	"internal/netdial":   {rank: 30},
-	"internal/memory":    {rank: 30},
-	"internal/devcert":   {rank: 30},
-	"resolver":           {rank: 30},
-	"internal/simnet":    {rank: 30, testOnly: true, exceptions: []string{"lab"}},
+	"internal/transport":  {rank: 30},
+	"internal/netdial":    {rank: 30},
+	"internal/memory":     {rank: 30},
+	"internal/devcert":    {rank: 30},
+	"resolver":            {rank: 30},
+	"internal/simnet":     {rank: 30, testOnly: true, exceptions: []string{"lab", "internal/fakeorigin"}},
+	"internal/fakeorigin": {rank: 31, testOnly: true},
 
 	"internal/h1":       {rank: 40},
 	"internal/h2/h2net": {rank: 40},
@@ -56,7 +57,7 @@ var layers = map[string]layer{
 
 // forTests are the packages that a test of any layer may import.
 var forTests = map[string]bool{
-	"internal/invariant": true, "internal/transcript": true, "internal/simnet": true, "internal/devcert": true,
+	"internal/invariant": true, "internal/transcript": true, "internal/simnet": true, "internal/fakeorigin": true, "internal/devcert": true,
 }
 
 // owners are the packages that alone may import a dependency, outside of tests.
