@@ -251,10 +251,7 @@ func (m *Machine) send(a *attempt, s state) {
 }
 
 // answered notes that something has come back for what a sent.
-func (m *Machine) answered(a *attempt) {
-	a.heard = true
-	m.passed(a.sentAt + 1)
-}
+func (m *Machine) answered(a *attempt) { m.passed(a.sentAt + 1) }
 
 // watch sets the timer for an attempt that waits for the server, if the dial has another way to go should it stay silent.
 // Choice: half of the time that is left, so that the other way has as much.
