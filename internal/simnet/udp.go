@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"context"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -140,3 +141,12 @@ var clientHost = netip.AddrFrom4([4]byte{10, 0, 0, 1})
 
 // maxPacketBytes is the MTU of every link, IP header included.
 const maxPacketBytes = 1500
+
+// DialUDP opens a socket for datagrams to addr, a name that AddHost gave an address or the address, and says which that is.
+func (n *Network) DialUDP(_ context.Context, addr string) (net.PacketConn, net.Addr, error) {
+	to, err := n.resolve(addr)
+	if err != nil {
+		return nil, nil, &net.OpError{Op: "dial", Net: "udp", Err: err}
+	}
+	return n.ListenPacket(":0"), (*net.UDPAddr)(to), nil
+}
