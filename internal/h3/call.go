@@ -26,7 +26,7 @@ type Call struct {
 
 	answered chan struct{} // closed when resp or err is set
 	mu       sync.Mutex
-	settled  bool // answered is closed
+	settled  bool // answered is closed, or is about to be
 	resp     *http.Response
 	err      error
 	end      bool // the response came with FIN
@@ -86,24 +86,23 @@ func (c *Call) Cancel() {
 
 func (c *Call) id() int64 { return int64(c.st.info.StreamID) }
 
-// settle answers the call once, and reports whether it did.
-func (c *Call) settle(resp *http.Response, end bool, err error) bool {
+// settle answers the call once. first, if not nil, is done before anybody hears of it.
+func (c *Call) settle(resp *http.Response, end bool, err error, first func()) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.settled {
-		return false
+		c.mu.Unlock()
+		return
 	}
 	c.settled, c.resp, c.end, c.err = true, resp, end, err
+	c.mu.Unlock()
+	if first != nil {
+		first()
+	}
 	close(c.answered)
-	return true
 }
 
 // fail ends a call that has no answer, and its stream.
-func (c *Call) fail(err error) {
-	if c.settle(nil, false, err) {
-		c.st.hangUp()
-	}
-}
+func (c *Call) fail(err error) { c.settle(nil, false, err, c.st.hangUp) }
 
 // refuse ends a call that a GOAWAY for stream id does not cover, if it has no answer.
 //
@@ -135,8 +134,7 @@ func (c *Call) run(frame []byte) {
 		c.settle(nil, false, &StreamError{
 			StreamID: c.id(), Code: uint64(http3.ErrCodeMessageError), Local: true,
 			Detail: fmt.Sprintf("%s (H3_MESSAGE_ERROR, stream %d)", broken, c.id()),
-		})
-		c.st.reset(http3.ErrCodeMessageError)
+		}, func() { c.st.reset(http3.ErrCodeMessageError) })
 	default:
 		c.fail(streamError(err, c.id(), c))
 	}
@@ -241,9 +239,11 @@ func (c *Call) take(status int, h http.Header, end bool) {
 			resp.ContentLength = n
 		}
 	}
-	if c.settle(resp, end, nil) && end && status/100 != 2 {
-		c.st.Close(politely)
+	var first func()
+	if end && status/100 != 2 {
+		first = func() { c.st.Close(politely) }
 	}
+	c.settle(resp, end, nil, first)
 }
 
 func (cc *ClientConn) tlsState() *tls.ConnectionState {
@@ -288,7 +288,17 @@ func (b *responseBody) Close() error {
 // lost, violated and released make a Call what its stream needs to know of the connection.
 func (c *Call) lost(err error) *ConnError         { return c.cc.lost(err) }
 func (c *Call) violated(st *stream, v *violation) { c.cc.violated(st, v) }
-func (c *Call) released(*stream)                  { c.cc.release(c) }
+
+func (c *Call) released(st *stream) {
+	// The connection may have ended before the answer came.
+	st.out.Lock()
+	err := st.failed
+	st.out.Unlock()
+	if err != nil {
+		c.settle(nil, false, err, nil)
+	}
+	c.cc.release(c)
+}
 
 const (
 	// maxInterim is how many 1xx responses may come before the final one.

@@ -235,14 +235,14 @@ func (cc *ClientConn) fail(why *ConnError, code http3.ErrCode, detail string) {
 	cc.q.CloseWithError(quic.ApplicationErrorCode(code), detail)
 }
 
-// lost makes an error of what QUIC says of the connection's end.
+// lost makes an error of what QUIC says of the connection's end, the same for everybody.
 func (cc *ClientConn) lost(err error) *ConnError {
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
-	if cc.failure != nil {
-		return cc.failure
+	if cc.failure == nil {
+		cc.failure = connError(err, cc.pc.heard())
 	}
-	return connError(err, cc.pc.heard())
+	return cc.failure
 }
 
 // violated ends the connection because of what the server did.

@@ -68,7 +68,9 @@ func TestRoundTripsEarly(t *testing.T) {
 			t.Error("the request did not go in early data, or the server does not know")
 		}
 		<-cc.HandshakeComplete()
-		if call := fx.call(cc, "/"); call.Early() {
+		call = fx.call(cc, "/")
+		fx.want(call, 200)
+		if call.Early() {
 			t.Error("a request after the handshake calls itself early")
 		}
 		if <-early {

@@ -117,6 +117,8 @@ func streamError(err error, id int64, conn under) error {
 		return os.ErrDeadlineExceeded
 	case errors.Is(err, quic.ErrStreamClosed):
 		return net.ErrClosed
+	case errors.Is(err, quic.Err0RTTRejected):
+		return earlyRejected(id)
 	}
 	if e, ok := errors.AsType[*StreamError](err); ok {
 		return e

@@ -31,7 +31,8 @@ type stream struct {
 	off       int
 	closed    bool          // by Close or Abort: Send and Receive say net.ErrClosed
 	gone      bool          // nothing is left to do
-	done      chan struct{} // made on demand, closed when gone
+	over      bool          // and the connection has been told
+	done      chan struct{} // made on demand, closed when over
 	failed    error         // why nothing can be sent any more
 	sending   bool          // a Send in pieces is under way; no other may come between
 	receiving bool          // somebody reads from q
@@ -75,7 +76,9 @@ func newStream(q *quic.Stream, conn under, info transport.Info, writeTimeout tim
 	}
 	s.out.Take = s.take
 	s.out.Failed = s.writeFailed
+	s.out.Lock()
 	s.unwatch = context.AfterFunc(q.Context(), s.sendingEnded)
+	s.out.Unlock()
 	return s
 }
 
@@ -301,20 +304,25 @@ func (s *stream) reset(code http3.ErrCode) {
 // release makes the end known, once.
 func (s *stream) release() {
 	s.out.Lock()
-	first := !s.gone
-	s.gone = true
-	if first && s.done != nil {
-		close(s.done)
+	if s.gone {
+		s.out.Unlock()
+		return
 	}
+	s.gone = true
 	s.changed.Broadcast()
 	if s.writeTimer != nil {
 		s.writeTimer.Stop()
 	}
+	unwatch := s.unwatch
 	s.out.Unlock()
-	if first {
-		s.unwatch()
-		s.conn.released(s)
+	unwatch()
+	s.conn.released(s)
+	s.out.Lock()
+	s.over = true
+	if s.done != nil {
+		close(s.done)
 	}
+	s.out.Unlock()
 }
 
 // sendingEnded is called when our side of q has ended: by our FIN or reset, by the peer's STOP_SENDING, or with the connection.
@@ -342,7 +350,7 @@ func (s *stream) Done() <-chan struct{} {
 	defer s.out.Unlock()
 	if s.done == nil {
 		s.done = make(chan struct{})
-		if s.gone {
+		if s.over {
 			close(s.done)
 		}
 	}
