@@ -27,6 +27,11 @@
 // In round trips from the first SYN to the open WebSocket, over TLS 1.3: known or new servers 3, old ones 4 the first time; 1 on a live
 // connection. Transcripts in testdata show each row of the documentation's table, each class of failure and each rule.
 //
+// # QUIC
+//
+// HTTP/3 is raced against all of this: QUIC has a head start, then TCP goes the way it would have gone without (quic.go, h3.go). Nothing is
+// assumed over it. What is known of the network is stored apart from the origins: [NetworkKey], [RememberNetwork].
+//
 // # Dials that share a probe
 //
 // Many dials that start at once to an origin nobody knows need one connection, not many. So Connect says whether its connection
