@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/weftws/weft/internal/frame"
@@ -149,7 +150,7 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 			if ce := ctxErr(ctx, err); ce != nil {
 				return proto.Event{}, ce
 			}
-			if ctx.Err() == nil && isTimeout(err) {
+			if ctx.Err() == nil && err == os.ErrDeadlineExceeded {
 				continue // the deadline of a context that is not this call's
 			}
 			return proto.Event{}, c.recvEnd(err)
@@ -226,12 +227,4 @@ func (c *Conn) peerName() string {
 		return "server"
 	}
 	return "client"
-}
-
-func isTimeout(err error) bool {
-	t, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err)
-	return ok && t.Timeout()
 }

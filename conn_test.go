@@ -12,11 +12,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/weftws/weft"
+	"github.com/weftws/weft/internal/simnet"
 )
 
 func TestEcho(t *testing.T) {
@@ -491,6 +493,7 @@ func TestKeepaliveFindsADeadPeer(t *testing.T) {
 			t.Fatalf("an idle connection was lost: %v", err)
 		}
 		muted.Store(true)
+		e.net.SetUDP("", simnet.UDP{Block: true})
 		start := time.Now()
 		_, _, err := c.Read(e.ctx)
 		if err == nil || weft.CloseStatus(err) != -1 {
@@ -549,4 +552,44 @@ func (c *muteConn) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return c.Conn.Write(p)
+}
+
+// A connection that the network gives up with an error of time is lost, and no deadline of ours.
+func TestNetworkTimeout(t *testing.T) {
+	for _, c := range onTCP {
+		over(t, c, http.HandlerFunc(echo), func(t *testing.T, e *env) {
+			lost := make(chan struct{})
+			e.dialer.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				c, err := e.net.DialContext(ctx, network, addr)
+				return &timedOutConn{c, lost}, err
+			}
+			c := e.dial("/", nil)
+			close(lost)
+			c.Write(e.ctx, weft.MessageText, []byte("its answer finds the connection lost"))
+			_, _, err := c.Read(e.ctx)
+			if !errors.Is(err, syscall.ETIMEDOUT) {
+				t.Errorf("%s: Read: %v, want ETIMEDOUT", e.carrier.name, err)
+			}
+			if err := c.Write(e.ctx, weft.MessageText, []byte("hello")); err == nil {
+				t.Errorf("%s: Write on a lost connection returned nil", e.carrier.name)
+			}
+		})
+	}
+}
+
+// A timedOutConn says ETIMEDOUT, as TCP does when nothing was acknowledged for long, once lost is closed.
+type timedOutConn struct {
+	net.Conn
+	lost chan struct{}
+}
+
+func (c *timedOutConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	select {
+	case <-c.lost:
+		c.Conn.Close()
+		return 0, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ETIMEDOUT}
+	default:
+		return n, err
+	}
 }

@@ -111,7 +111,7 @@ func (c *Conn) sendFrame(ctx context.Context, op frame.Opcode, p []byte, fin, co
 	var err error
 	for {
 		sent, err = c.stream.Send(c.head[:n], body)
-		if err == nil || sent > 0 || ctx.Err() != nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err == nil || sent > 0 || ctx.Err() != nil || err != os.ErrDeadlineExceeded {
 			break
 		}
 		// The deadline of an earlier context fired late: it is not this call's.

@@ -18,7 +18,6 @@ import (
 func h3Env(t *testing.T, n *simnet.Network, h http.HandlerFunc, mod func(*weft.Server)) *env {
 	e := newEnv(t, n, carrier{scheme: "wss"}, h, mod)
 	e.serveQUIC(serverAddr, e.server)
-	e.dialer.NetDialUDP = n.DialUDP
 	return e
 }
 
@@ -149,7 +148,6 @@ func TestH3EarlyConnect(t *testing.T) {
 					echoWith(&weft.AcceptOptions{AllowEarlyData: tt.allowed})(w, r)
 				}
 				e := newEnv(t, n, carrier{scheme: "wss"}, http.HandlerFunc(h), nil)
-				e.dialer.NetDialUDP = n.DialUDP
 				first := &weft.Server{Handler: http.HandlerFunc(h), TLSConfig: &tls.Config{Certificates: e.server.TLSConfig.Certificates}, ErrorLog: e.server.ErrorLog}
 				if !tt.restart {
 					first = e.server

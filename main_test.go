@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,14 +27,18 @@ type carrier struct {
 	scheme string
 	rungs  []weft.Rung
 	h2c    bool
+	quic   bool
 }
 
-var carriers = []carrier{
+// Those on TCP are tested with peers that are written by hand, too.
+var onTCP = []carrier{
 	{name: "h1", scheme: "ws", rungs: []weft.Rung{weft.Upgrade}},
 	{name: "h1+tls", scheme: "wss", rungs: []weft.Rung{weft.Upgrade}},
 	{name: "h2+tls", scheme: "wss", rungs: []weft.Rung{weft.Settings}},
 	{name: "h2c", scheme: "ws", rungs: []weft.Rung{weft.Settings}, h2c: true},
 }
+
+var carriers = append(slices.Clone(onTCP), carrier{name: "h3", scheme: "wss", rungs: []weft.Rung{weft.H3}, quic: true})
 
 // An env is a server and a dialer on a simulated network.
 type env struct {
@@ -50,6 +55,11 @@ const serverAddr = "10.0.0.2:443"
 
 // overEach runs f over every carrier in fake time. h handles every request.
 func overEach(t *testing.T, h http.HandlerFunc, f func(t *testing.T, e *env)) {
+	t.Helper()
+	overEachOf(t, carriers, h, f)
+}
+
+func overEachOf(t *testing.T, carriers []carrier, h http.HandlerFunc, f func(t *testing.T, e *env)) {
 	t.Helper()
 	for _, c := range carriers {
 		t.Run(c.name, func(t *testing.T) { over(t, c, h, f) })
@@ -77,20 +87,27 @@ func newEnv(t *testing.T, n *simnet.Network, c carrier, h http.Handler, mod func
 	if mod != nil {
 		mod(e.server)
 	}
-	l := n.Listen(serverAddr)
+	serve := func() { e.server.ServeQUIC(n.ListenPacket(serverAddr)) }
+	if !c.quic {
+		l := n.Listen(serverAddr)
+		serve = func() {
+			if c.scheme == "wss" {
+				e.server.ServeTLS(l, "", "")
+			} else {
+				e.server.Serve(l)
+			}
+		}
+	}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		if c.scheme == "wss" {
-			e.server.ServeTLS(l, "", "")
-		} else {
-			e.server.Serve(l)
-		}
+		serve()
 	}()
 	e.dialer = &weft.Dialer{
 		TLSConfig:      &tls.Config{RootCAs: roots},
 		Policy:         weft.Policy{Rungs: c.rungs},
 		NetDial:        n.DialContext,
+		NetDialUDP:     n.DialUDP,
 		PriorKnowledge: c.h2c,
 	}
 	t.Cleanup(func() {

@@ -3,6 +3,7 @@ package weft
 import (
 	"errors"
 	"net"
+	"os"
 	"time"
 
 	"github.com/weftws/weft/negotiate"
@@ -23,7 +24,7 @@ func (r *race) watchSpare(a *attempt) {
 	go func() {
 		var b [1]byte
 		n, err := w.nc.Read(b[:])
-		w.spoke = n > 0 || !isTimeout(err)
+		w.spoke = n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
 		close(w.done)
 		if w.spoke {
 			r.tell(a, negotiate.Spoke{Attempt: a.id, EOF: n == 0})

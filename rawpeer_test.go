@@ -203,7 +203,7 @@ func converse(t *testing.T, cs []conversation) {
 
 func converseWith(t *testing.T, s setting, talk func(p *rawPeer)) {
 	t.Helper()
-	for _, c := range carriers {
+	for _, c := range onTCP {
 		for _, client := range []bool{true, false} {
 			for _, callbacks := range []bool{false, true} {
 				t.Run(c.name+"/"+sideName(client)+"/"+apiName(callbacks), func(t *testing.T) {

@@ -36,7 +36,7 @@ func (l *rawListener) dial(path string, opts *weft.DialOptions) <-chan dialed {
 // overRawServers runs f with a server by hand for each carrier; http1 and http2 choose which.
 func overRawServers(t *testing.T, http1, http2 bool, f func(t *testing.T, l *rawListener)) {
 	t.Helper()
-	for _, c := range carriers {
+	for _, c := range onTCP {
 		if isH2 := strings.HasPrefix(c.name, "h2"); isH2 && http2 || !isH2 && http1 {
 			t.Run(c.name, func(t *testing.T) {
 				simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) { f(t, listenRaw(t, n, c)) })
@@ -140,7 +140,7 @@ func TestRFC6455Section4_1_Nonces(t *testing.T) {
 // the handshake data. If this fails (e.g., the server's certificate could not be verified), then the client MUST _Fail the
 // WebSocket Connection_ and abort the connection." "Clients MUST use the Server Name Indication extension in the TLS handshake."
 func TestRFC6455Section4_1_TLS(t *testing.T) {
-	for _, c := range carriers {
+	for _, c := range onTCP {
 		if c.scheme != "wss" {
 			continue
 		}

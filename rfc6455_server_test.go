@@ -91,7 +91,7 @@ func changed(fields, changes []string) []string {
 // overServers runs f with a server for each carrier; h1 and h2 choose which.
 func overServers(t *testing.T, h http.HandlerFunc, http1, http2 bool, f func(t *testing.T, e *env)) {
 	t.Helper()
-	for _, c := range carriers {
+	for _, c := range onTCP {
 		if isH2 := strings.HasPrefix(c.name, "h2"); isH2 && http2 || !isH2 && http1 {
 			t.Run(c.name, func(t *testing.T) { over(t, c, h, f) })
 		}
@@ -181,7 +181,7 @@ func TestRFC6455Section4_2_2_Response(t *testing.T) {
 // 1. "If the connection is happening on an HTTPS (HTTP-over-TLS) port, perform a TLS handshake over the connection. If this fails
 // [...], then close the connection."
 func TestRFC6455Section4_2_2_TLSFails(t *testing.T) {
-	for _, c := range carriers[1:3] {
+	for _, c := range onTCP[1:3] {
 		t.Run(c.name, func(t *testing.T) {
 			over(t, c, http.HandlerFunc(echo), func(t *testing.T, e *env) {
 				for name, hello := range map[string]string{
@@ -319,7 +319,7 @@ func TestRFC6455Section4_4_Versions(t *testing.T) {
 
 // "At this point, the server may begin sending (and receiving) data": also what the client has sent too early.
 func TestRFC6455Section4_2_2_EarlyData(t *testing.T) {
-	for _, c := range carriers {
+	for _, c := range onTCP {
 		for _, callbacks := range []bool{false, true} {
 			t.Run(c.name+"/"+apiName(callbacks), func(t *testing.T) {
 				simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {

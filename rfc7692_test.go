@@ -97,7 +97,7 @@ func TestRFC7692Section7_ServerNegotiates(t *testing.T) {
 			p + "; mem_level=9, x-webkit-deflate-frame, " + p + "; client_max_window_bits=11": p + "; server_max_window_bits=12; client_max_window_bits=11",
 		}},
 	} {
-		overEach(t, echoWith(&weft.AcceptOptions{CompressionMode: tt.mode}), func(t *testing.T, e *env) {
+		overEachOf(t, onTCP, echoWith(&weft.AcceptOptions{CompressionMode: tt.mode}), func(t *testing.T, e *env) {
 			for offer, want := range tt.offers {
 				got := ask(t, e, "/", "sec-websocket-extensions: "+offer)
 				if s := got.get("sec-websocket-extensions"); s != want || got.status != "101" && got.status != "200" {

@@ -34,7 +34,7 @@ func (c *rawH2) roundTrip(e *env, method string) string {
 // and those are the first thing a server says.
 func TestRFC8441Section3_ServerSettings(t *testing.T) {
 	for _, off := range []bool{false, true} {
-		for _, c := range carriers[2:] {
+		for _, c := range onTCP[2:] {
 			t.Run(fmt.Sprintf("%s/off=%t", c.name, off), func(t *testing.T) {
 				simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
 					e := newEnv(t, n, c, http.HandlerFunc(echo), func(s *weft.Server) { s.Options.DisableConnectProtocol = off })
@@ -78,7 +78,7 @@ func TestRFC8441Section3_FromAClient(t *testing.T) {
 // "If a client were to use the provisions of the extended CONNECT method defined in this document without first receiving a
 // SETTINGS_ENABLE_CONNECT_PROTOCOL parameter, a non-supporting peer would detect a malformed request and generate a stream error."
 func TestRFC8441Section3_ServerWithoutTheSetting(t *testing.T) {
-	for _, c := range carriers[2:] {
+	for _, c := range onTCP[2:] {
 		t.Run(c.name, func(t *testing.T) {
 			simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
 				e := newEnv(t, n, c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -211,7 +211,7 @@ func TestCompression(t *testing.T) {
 
 // Requests that are no WebSocket's get an answer that says what would be right.
 func TestAcceptRefuses(t *testing.T) {
-	overEach(t, func(w http.ResponseWriter, r *http.Request) {
+	overEachOf(t, onTCP, func(w http.ResponseWriter, r *http.Request) {
 		if c, err := weft.Accept(w, r, nil); err == nil {
 			c.CloseNow()
 		} else if he := (*weft.HandshakeError)(nil); !errors.As(err, &he) || he.StatusCode == 0 {

@@ -143,7 +143,7 @@ func (fx *fixture) wantRoundTrips(start time.Time, want float64) {
 }
 
 // takeStream takes the WebSocket that r asks for.
-func takeStream(t *testing.T, r *http.Request) transport.Stream {
+func takeStream(t testing.TB, r *http.Request) transport.Stream {
 	a := transport.AcceptorFrom(r.Context())
 	if a == nil {
 		t.Errorf("no acceptor in the context of %s %s", r.Method, r.URL)
@@ -158,7 +158,7 @@ func takeStream(t *testing.T, r *http.Request) transport.Stream {
 }
 
 // echoCallbacks is a handler that echoes by callbacks and leaves.
-func echoCallbacks(t *testing.T) http.Handler {
+func echoCallbacks(t testing.TB) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := takeStream(t, r)
 		if s == nil {
@@ -175,7 +175,7 @@ func echoCallbacks(t *testing.T) http.Handler {
 }
 
 // echoBlocking is a handler that echoes until the client ends its side.
-func echoBlocking(t *testing.T) http.Handler {
+func echoBlocking(t testing.TB) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s := takeStream(t, r); s != nil {
 			echo(s)
@@ -197,7 +197,7 @@ func echo(s transport.Stream) {
 }
 
 // handing is a handler that hands accepted streams over.
-func handing(t *testing.T) (http.Handler, <-chan transport.Stream) {
+func handing(t testing.TB) (http.Handler, <-chan transport.Stream) {
 	streams := make(chan transport.Stream, 16)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s := takeStream(t, r); s != nil {

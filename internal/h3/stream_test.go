@@ -38,7 +38,7 @@ func inPair(t *testing.T, srv *Server, opt DialOptions, f func(t *testing.T, fx 
 }
 
 func TestEchoMany(t *testing.T) {
-	for name, h := range map[string]func(*testing.T) http.Handler{"callbacks": echoCallbacks, "blocking": echoBlocking} {
+	for name, h := range map[string]func(testing.TB) http.Handler{"callbacks": echoCallbacks, "blocking": echoBlocking} {
 		t.Run(name, func(t *testing.T) {
 			inFakeTime(t, &Server{}, h(t), func(t *testing.T, fx *fixture) {
 				cc := fx.connect(DialOptions{})
