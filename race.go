@@ -22,11 +22,13 @@ type race struct {
 	host   string
 	header http.Header
 	offer  handshake.Offer
-	policy Policy
-	proxy  *url.URL
-	key    poolKey
-	memory originMemory
-	report func(TraceEvent)
+	// carried is the handshake of another library, whose WebSocket this is; nil: ours. See tunnel.go.
+	carried *carriedHandshake
+	policy  Policy
+	proxy   *url.URL
+	key     poolKey
+	memory  originMemory
+	report  func(TraceEvent)
 
 	ctx      context.Context
 	start    time.Time
@@ -37,6 +39,7 @@ type race struct {
 
 	// What Succeed or Fail left.
 	conn     *Conn
+	tunnel   *tunnel // instead of conn, with carried
 	response *http.Response
 	err      error
 }

@@ -30,26 +30,32 @@ func (r *race) discard(a *attempt, how negotiate.How) {
 // drainLinger is how long a connection that takes no new streams may go on with those it has.
 const drainLinger = 24 * time.Hour
 
-// succeed makes the Conn.
+// succeed makes the Conn, or the tunnel.
 func (r *race) succeed(o negotiate.Succeed) {
 	a := r.attempts[o.Attempt]
 	if a.cc != nil && !a.pooled {
 		a.pooled = true // its SETTINGS are on their way
 		r.d.pool.add(r.key, a.cc, a.alpn, a.alt)
 	}
-	r.conn = newConn(a.stream, r.connOptions(a.agreed.Deflate), a.agreed.Subprotocol)
-	if confirm, mem := o.Confirm, r.memory; len(confirm) > 0 {
-		r.conn.confirm = func() {
-			for _, c := range confirm {
+	var confirm func()
+	if mem := r.memory; len(o.Confirm) > 0 {
+		confirm = func() {
+			for _, c := range o.Confirm {
 				mem.remember(c)
 			}
 		}
 	}
-	r.response = a.response
-	a.stream, a.response, a.call = nil, nil, nil // the caller's now
-	r.conn.trace = &Trace{
+	trace := &Trace{
 		URL: r.url.String(), Rung: o.Rung, Reused: o.Reused, RoundTrips: r.machine.RoundTrips(), Attempts: r.account(),
 	}
+	if r.carried != nil {
+		r.tunnel = newTunnel(a.stream, a.response.Header, trace, confirm)
+	} else {
+		r.conn = newConn(a.stream, r.connOptions(a.agreed.Deflate), a.agreed.Subprotocol)
+		r.conn.trace, r.conn.confirm = trace, confirm
+	}
+	r.response = a.response
+	a.stream, a.response, a.call = nil, nil, nil // the caller's now
 }
 
 func (r *race) connOptions(d *deflate.Params) *connOptions {

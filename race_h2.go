@@ -7,7 +7,6 @@ import (
 
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/h2/h2net"
-	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/negotiate"
 )
 
@@ -93,8 +92,7 @@ func (r *race) open(a *attempt, send func(*h2net.ClientConn, h2net.ConnectReques
 	began := time.Now()
 	var err error
 	if a.cc != nil {
-		h := r.header.Clone()
-		handshake.SetRequest(h, r.offer, "")
+		h := r.handshakeHeader("")
 		if a.alt != nil {
 			h.Set("Alt-Used", a.alt.Addr())
 		}
@@ -125,7 +123,7 @@ func (r *race) awaitResponse(a *attempt, call *h2net.Call, began time.Time) {
 		o.stream = call.Stream()
 	}
 	o.Response = negotiate.Response{Attempt: a.id, Status: res.StatusCode, Ended: call.Ended()}
-	o.check(r.offer, "")
+	r.check(&o, "")
 	r.tell(a, o) // a call that is not told is cancelled by release
 }
 
