@@ -47,6 +47,7 @@ var layers = map[string]layer{
 	"": {rank: 50},
 
 	"gateway": {rank: 60},
+	"gorilla": {rank: 60},
 	"probe":   {rank: 60},
 	"lab":     {rank: 60},
 
