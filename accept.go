@@ -48,7 +48,7 @@ type AcceptOptions struct {
 // answers it with the right status (400, 403, 405, 426, 501) and returns a *HandshakeError.
 //
 // The Conn belongs to the caller and outlives the handler and the request's context. Exception: on net/http's own HTTP/2 the
-// WebSocket ends when the handler returns.
+// WebSocket ends when the handler returns, unless [Bridge] is around it.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	if opts == nil {
 		opts = &AcceptOptions{}
@@ -57,6 +57,9 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	stockConnect := acceptor == nil && stock.IsConnect(r)
 	req := handshake.Request{
 		Method: r.Method, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Host: r.Host, Header: r.Header,
+	}
+	if acceptor != nil {
+		req.ProtoMajor, req.ProtoMinor = 2, 0 // whatever Bridge shows
 	}
 	if stockConnect {
 		req.Method = http.MethodGet
@@ -81,7 +84,7 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		h = make(http.Header)
 	}
 	key := r.Header.Get("Sec-Websocket-Key")
-	handshake.SetResponse(h, agreed, key, r.ProtoMajor == 1)
+	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
 	stream, serr := openStream(w, r, h, acceptor, stockConnect)
 	if serr != nil {
 		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}

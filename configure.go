@@ -15,6 +15,7 @@ import (
 
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/h2/h2net"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // ServerOptions configure the HTTP/2 side of a server. The zero value is right for most.
@@ -22,6 +23,10 @@ type ServerOptions struct {
 	// DisableConnectProtocol keeps SETTINGS_ENABLE_CONNECT_PROTOCOL out of our SETTINGS (RFC 8441, Section 3): clients then
 	// open WebSockets over HTTP/1.1.
 	DisableConnectProtocol bool
+
+	// DisableBridge leaves out [Bridge], which is otherwise around the server's handler: then handlers see the request for a WebSocket
+	// over HTTP/2 as a GET with Proto HTTP/2.0, and only Accept can answer it with a WebSocket. It may still be around some.
+	DisableBridge bool
 
 	// Rungs are experimental ways of opening a WebSocket that this server takes besides upgrade and settings: Token, H21, Frame
 	// (docs/bootstraps.md). Off, they cost nothing and change nothing.
@@ -56,7 +61,8 @@ type ServerOptions struct {
 }
 
 // ConfigureServer gives s an HTTP/2 that carries WebSockets, in place of net/http's own; GODEBUG plays no part. Ordinary
-// requests go to s.Handler as before. It must be called before s serves. s.IdleTimeout, s.ErrorLog, s.ConnState and s.Shutdown go on to work;
+// requests go to s.Handler as before; those for WebSockets look like HTTP/1.1, so that code which upgrades with other libraries serves
+// them too, see [Bridge]. It must be called before s serves. s.IdleTimeout, s.ErrorLog, s.ConnState and s.Shutdown go on to work;
 // Shutdown also closes the WebSockets with StatusGoingAway, and does not wait for those over HTTP/1.1 (a [Server] does).
 // HTTP/2 without TLS (prior knowledge) works where s.Protocols allows it.
 func ConfigureServer(s *http.Server, opts *ServerOptions) error {
@@ -108,14 +114,14 @@ func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 	if m == nil {
 		m = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 	}
-	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) { srv.ServeConn(c, connOptionsOf(hs, h)) }
+	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) { srv.ServeConn(c, opts.conn(hs, h)) }
 	m["h2"] = serve
 	for _, p := range tokens {
 		m[p] = serve
 	}
 	m["unencrypted_http2"] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		if u, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
-			opt := connOptionsOf(hs, h)
+			opt := opts.conn(hs, h)
 			opt.PrefaceRead = true // by net/http, to tell HTTP/2 from HTTP/1.1
 			srv.ServeConn(u.UnencryptedNetConn(), opt)
 		}
@@ -154,7 +160,7 @@ type altSvcHandler struct {
 }
 
 func (h altSvcHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 {
+	if r.ProtoMajor == 1 && transport.AcceptorFrom(r.Context()) == nil {
 		w.Header().Set("Alt-Svc", h.value)
 	}
 	next := h.next
@@ -177,11 +183,14 @@ func (o *ServerOptions) config() h2.Config {
 	}
 }
 
-// connOptionsOf gathers what net/http knows of a connection that it hands over.
-func connOptionsOf(s *http.Server, h http.Handler) h2net.ConnOptions {
+// conn gathers what net/http knows of a connection that it hands over.
+func (o *ServerOptions) conn(s *http.Server, h http.Handler) h2net.ConnOptions {
 	opt := h2net.ConnOptions{Handler: h, State: s.ConnState}
 	if bc, ok := h.(interface{ BaseContext() context.Context }); ok {
 		opt.BaseContext = bc.BaseContext()
+	}
+	if !o.DisableBridge {
+		opt.Handler = Bridge(h) // outside of s.Handler, which may be set later
 	}
 	return opt
 }

@@ -83,6 +83,9 @@ func (s *gwsSocket) OnClose(_ *gws.Conn, err error) {
 	s.events <- gwsEvent{err: err}
 }
 
+// OnPing replaces the built-in one, whose Pong is empty.
+func (s *gwsSocket) OnPing(c *gws.Conn, payload []byte) { c.WritePong(payload) }
+
 func (s *gwsSocket) send(text bool, p []byte) error {
 	if text {
 		return s.c.WriteMessage(gws.OpcodeText, p)
