@@ -103,7 +103,7 @@ func (d *Dialer) DialContext(ctx context.Context, urlStr string, requestHeader h
 		opts.Host = u.Host
 	}
 	wc, resp, err := under.Dial(ctx, target.String(), opts)
-	if resp != nil && resp.Request == nil {
+	if resp != nil {
 		resp.Request = &http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: opts.HTTPHeader} // for resp.Location
 	}
 	if resp != nil && d.Jar != nil {
@@ -165,6 +165,9 @@ func notOpened(ctx context.Context, resp *http.Response, err error) (*Conn, *htt
 		return nil, resp, ErrBadHandshake
 	}
 	// Programs look for network errors by their type.
+	if e, ok := errors.AsType[net.Error](err); ok {
+		return nil, nil, e
+	}
 	if e, ok := errors.AsType[*weft.DialError](err); ok {
 		err = e.Err
 	}

@@ -46,11 +46,11 @@ type env struct {
 }
 
 // overEach runs f over every way, in fake time, with h for every request.
-func overEach(t *testing.T, h http.HandlerFunc, f func(e *env)) {
+func overEach(t *testing.T, h http.HandlerFunc, f func(t *testing.T, e *env)) {
 	t.Helper()
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
-			simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) { f(newEnv(t, n, w, h)) })
+			simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) { f(t, newEnv(t, n, w, h)) })
 		})
 	}
 }
@@ -101,7 +101,7 @@ func (e *env) dial(h http.Header) *websocket.Conn {
 }
 
 // pairs runs f over every way with both ends of a WebSocket that up and mod have a say in.
-func pairs(t *testing.T, up *websocket.Upgrader, mod func(*websocket.Dialer), f func(e *env, client, server *websocket.Conn)) {
+func pairs(t *testing.T, up *websocket.Upgrader, mod func(*websocket.Dialer), f func(t *testing.T, e *env, client, server *websocket.Conn)) {
 	t.Helper()
 	accepted := make(chan *websocket.Conn, 1)
 	h := func(w http.ResponseWriter, r *http.Request) {
@@ -111,14 +111,14 @@ func pairs(t *testing.T, up *websocket.Upgrader, mod func(*websocket.Dialer), f 
 		}
 		accepted <- c
 	}
-	overEach(t, h, func(e *env) {
+	overEach(t, h, func(t *testing.T, e *env) {
 		if mod != nil {
 			mod(e.dialer)
 		}
 		client := e.dial(nil)
 		server := <-accepted
 		defer server.Close()
-		f(e, client, server)
+		f(t, e, client, server)
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 func TestMessages(t *testing.T) {
-	pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		for _, ends := range [][2]*websocket.Conn{{client, server}, {server, client}} {
 			from, to := ends[0], ends[1]
 			for _, size := range []int{0, 1, 125, 126, 4096, 4097, 70_000, 300_000} {
@@ -63,7 +63,7 @@ func TestNextWriter(t *testing.T) {
 	}
 	for _, size := range []int{0, 10, 100} {
 		pairs(t, &websocket.Upgrader{WriteBufferSize: size}, func(d *websocket.Dialer) { d.WriteBufferSize = size },
-			func(e *env, client, server *websocket.Conn) {
+			func(t *testing.T, e *env, client, server *websocket.Conn) {
 				for _, ends := range [][2]*websocket.Conn{{client, server}, {server, client}} {
 					for _, tt := range tests {
 						done := make(chan struct{})
@@ -96,7 +96,7 @@ func TestNextWriter(t *testing.T) {
 
 // NextWriter closes the writer before.
 func TestNextWriterClosesTheOneBefore(t *testing.T) {
-	pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		w, _ := client.NextWriter(websocket.TextMessage)
 		io.WriteString(w, "one")
 		w2, err := client.NextWriter(websocket.BinaryMessage)
@@ -113,7 +113,7 @@ func TestNextWriterClosesTheOneBefore(t *testing.T) {
 
 // NextReader discards what was not read, and a reader that is no longer the current one is at its end.
 func TestNextReader(t *testing.T) {
-	pairs(t, &websocket.Upgrader{WriteBufferSize: 5}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{WriteBufferSize: 5}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		for _, p := range []string{"discarded altogether", "read in part", "read whole", "", "last"} {
 			w, _ := server.NextWriter(websocket.TextMessage)
 			io.WriteString(w, p)
@@ -145,7 +145,7 @@ func TestNextReader(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	type point struct{ X, Y int }
-	pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		want := point{3, 4}
 		if err := client.WriteJSON(want); err != nil {
 			t.Error(err)
@@ -183,7 +183,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestJoinMessages(t *testing.T) {
-	pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		for _, p := range []string{"one", "", "two"} {
 			wantWrite(t, client, websocket.TextMessage, p)
 		}
@@ -198,7 +198,7 @@ func TestJoinMessages(t *testing.T) {
 func TestPreparedMessage(t *testing.T) {
 	for _, compress := range []bool{false, true} {
 		pairs(t, &websocket.Upgrader{EnableCompression: compress}, func(d *websocket.Dialer) { d.EnableCompression = compress },
-			func(e *env, client, server *websocket.Conn) {
+			func(t *testing.T, e *env, client, server *websocket.Conn) {
 				data := []byte(strings.Repeat("prepared ", 100))
 				want := string(data)
 				pm, err := websocket.NewPreparedMessage(websocket.TextMessage, data)
@@ -247,7 +247,7 @@ func TestPreparedMessage(t *testing.T) {
 func TestCompression(t *testing.T) {
 	message := bytes.Repeat([]byte("compressible "), 500)
 	pairs(t, &websocket.Upgrader{EnableCompression: true}, func(d *websocket.Dialer) { d.EnableCompression = true },
-		func(e *env, client, server *websocket.Conn) {
+		func(t *testing.T, e *env, client, server *websocket.Conn) {
 			sent := func(c *websocket.Conn) (n int64) {
 				before := e.net.Stats().Bytes
 				if err := c.WriteMessage(websocket.TextMessage, message); err != nil {
@@ -291,7 +291,7 @@ func TestCompression(t *testing.T) {
 
 func TestReadLimit(t *testing.T) {
 	for _, whole := range []bool{true, false} {
-		pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+		pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 			server.SetReadLimit(100)
 			wantWrite(t, client, websocket.TextMessage, strings.Repeat("x", 100))
 			wantMessage(t, server, websocket.TextMessage, strings.Repeat("x", 100))
@@ -313,7 +313,7 @@ func TestReadLimit(t *testing.T) {
 }
 
 func TestReadDeadline(t *testing.T) {
-	pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		start := time.Now()
 		client.SetReadDeadline(start.Add(time.Second))
 		time.AfterFunc(500*time.Millisecond, func() { client.SetReadDeadline(start.Add(3 * time.Second)) })
@@ -331,7 +331,7 @@ func TestReadDeadline(t *testing.T) {
 }
 
 func TestRepeatedReads(t *testing.T) {
-	pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		server.Close()
 		reads := 0
 		defer func() {
@@ -347,7 +347,7 @@ func TestRepeatedReads(t *testing.T) {
 
 // A peer that takes nothing makes a write time out, and that is for good.
 func TestWriteDeadline(t *testing.T) {
-	pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		start := time.Now()
 		var err error
 		for err == nil && time.Since(start) < time.Minute {
@@ -368,7 +368,7 @@ func TestWriteDeadline(t *testing.T) {
 }
 
 func TestWrongTypes(t *testing.T) {
-	pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		for _, typ := range []int{-1, 0, 3, 7, 11} {
 			if err := client.WriteMessage(typ, nil); err == nil {
 				t.Errorf("WriteMessage of type %d", typ)
@@ -392,7 +392,7 @@ func TestWrongTypes(t *testing.T) {
 }
 
 func TestConcurrentWriters(t *testing.T) {
-	pairs(t, &websocket.Upgrader{}, nil, func(e *env, client, server *websocket.Conn) {
+	pairs(t, &websocket.Upgrader{}, nil, func(t *testing.T, e *env, client, server *websocket.Conn) {
 		go server.WriteMessage(websocket.BinaryMessage, make([]byte, 10<<20)) // waits for room
 		synctest.Wait()
 		defer func() {
