@@ -425,3 +425,39 @@ func TestCarriedFallsBack(t *testing.T) {
 		})
 	}
 }
+
+// "The nonce MUST be selected randomly for each connection." RFC 6455, Section 4.1: a second attempt has a key of its own, and the
+// library gets the Accept for its own all the same.
+func TestCarriedKeys(t *testing.T) {
+	for _, w := range ways {
+		simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+			l := listenRaw(t, n, carriers[1])
+			opened := begin(func() *carriedConn {
+				res, c, err := w.open(l.dialer, upgradeRequest(t.Context(), l.url+"/"))
+				if err != nil || c == nil || res.Header.Get("Sec-WebSocket-Accept") != sampleAccept {
+					t.Errorf("%s: %v, %v", w.name, res, err)
+				}
+				return c
+			})
+			nc, tcp := l.connection()
+			first := newRawH1(nc, tcp)
+			if _, h, err := first.head(); err != nil || h.Get("Sec-Websocket-Key") != sampleKey {
+				t.Errorf("first attempt: %v, %v", h, err)
+			}
+			io.WriteString(first, "HTTP/1.1 425 Too Early\r\nContent-Length: 0\r\n\r\n")
+			nc, tcp = l.connection()
+			second := newRawH1(nc, tcp)
+			_, h, err := second.head()
+			key := h.Get("Sec-Websocket-Key")
+			if err != nil || key == sampleKey || len(key) != len(sampleKey) {
+				t.Errorf("second attempt: %v, %v", h, err)
+			}
+			io.WriteString(second, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+acceptFor(key)+"\r\n\r\n")
+			if c := <-opened; c != nil {
+				c.Close()
+			}
+			first.Close()
+			second.Close()
+		})
+	}
+}
