@@ -195,11 +195,13 @@ func (c *bridgeConn) beforeOpen(f func()) (open bool, err error) {
 
 // Close is streamConn's, or ends the answer.
 func (c *bridgeConn) Close() error {
-	open, err := c.beforeOpen(c.conclude)
-	if open {
+	if open, _ := c.beforeOpen(c.conclude); open {
 		return c.streamConn.Close()
 	}
-	return err
+	if c.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	return nil
 }
 
 // CloseWrite is streamConn's, or ends the answer.
