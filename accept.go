@@ -40,6 +40,9 @@ type AcceptOptions struct {
 	// KeepAlive is the silence after which an HTTP/1.1 peer gets a Ping; as much again without any answer ends the
 	// connection. 0: 30 s; negative: never. Over HTTP/2 the connection does this for all its streams.
 	KeepAlive time.Duration
+
+	// Observer is told of requests and their WebSockets; nil: the server's, see ServerOptions.
+	Observer *Observer
 }
 
 // Accept answers a client's request for a WebSocket. It works in any http.Handler and for any version of HTTP that the
@@ -53,6 +56,12 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	if opts == nil {
 		opts = &AcceptOptions{}
 	}
+	c, err := accept(w, r, opts)
+	opts.observe(r, c, err)
+	return c, err
+}
+
+func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	acceptor := transport.AcceptorFrom(r.Context())
 	stockConnect := acceptor == nil && stock.IsConnect(r)
 	req := handshake.Request{
@@ -89,8 +98,11 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	if serr != nil {
 		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
 	}
-	c := newConn(stream, opts.connOptions(agreed.Deflate), agreed.Subprotocol)
-	registryOf(r).add(c)
+	reg := registryOf(r)
+	opt := opts.connOptions(agreed.Deflate)
+	opt.observer = opts.observer(reg)
+	c := newConn(stream, opt, agreed.Subprotocol)
+	reg.add(c)
 	return c, nil
 }
 

@@ -58,6 +58,10 @@ type ServerOptions struct {
 	// OnViolation, if set, is told each rule that a peer broke at the HTTP/2 level: its name ("stream-window-exceeded") and
 	// what happened. It must not block.
 	OnViolation func(remote net.Addr, name, detail string)
+
+	// Observer is told of WebSockets accepted without an Observer of their own, and of violations at the HTTP/2 level; nil:
+	// nobody is.
+	Observer *Observer
 }
 
 // ConfigureServer gives s an HTTP/2 that carries WebSockets, in place of net/http's own; GODEBUG plays no part. Ordinary
@@ -107,9 +111,7 @@ func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = s.ErrorLog
 	}
-	if f := opts.OnViolation; f != nil {
-		srv.Violation = func(remote net.Addr, v *h2.Violation, detail string) { f(remote, v.Name, detail) }
-	}
+	srv.Violation = opts.violation()
 	m := maps.Clone(s.TLSNextProto)
 	if m == nil {
 		m = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
@@ -128,6 +130,7 @@ func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 	}
 	s.TLSNextProto = m
 	reg := register(s)
+	reg.observer = opts.Observer
 	s.RegisterOnShutdown(func() {
 		var wg sync.WaitGroup
 		wg.Go(func() { srv.Shutdown(context.Background()) })
@@ -135,6 +138,19 @@ func configure(s *http.Server, opts *ServerOptions) (*h2net.Server, error) {
 		wg.Wait()
 	})
 	return srv, nil
+}
+
+// violation is what is told what peers do; nil: nobody wants to know.
+func (o *ServerOptions) violation() func(net.Addr, *h2.Violation, string) {
+	if o.OnViolation == nil && (o.Observer == nil || o.Observer.Violation == nil) {
+		return nil
+	}
+	return func(remote net.Addr, v *h2.Violation, detail string) {
+		if o.OnViolation != nil {
+			o.OnViolation(remote, v.Name, detail)
+		}
+		o.Observer.h2Violation(remote, v, detail)
+	}
 }
 
 // alpn are the ALPN protocols of o.Rungs.

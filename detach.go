@@ -16,6 +16,10 @@ func (c *Conn) detach() (transport.Detached, error) {
 	c.finished = true
 	c.err = closedError("use of a Conn that was detached")
 	c.sendEnded.Store(true)
+	if c.observed != nil {
+		c.observed.detached = true
+		go c.observeDetached()
+	}
 	if c.keepalive != nil {
 		c.keepalive.Stop()
 	}

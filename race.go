@@ -42,6 +42,7 @@ type race struct {
 	tunnel   *tunnel // instead of conn, with carried
 	response *http.Response
 	err      error
+	verdict  string // for the Observer, if err is not nil
 }
 
 // An attempt is what the executor holds of one of the machine's attempts.
@@ -71,7 +72,7 @@ type attempt struct {
 
 // run is the loop: orders out, outcomes in.
 func (r *race) run(ctx context.Context) (*Conn, *http.Response, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(r.observeStart(ctx))
 	r.ctx = ctx
 	r.start = time.Now()
 	defer r.cleanUp(cancel)
@@ -105,6 +106,7 @@ func (r *race) run(ctx context.Context) (*Conn, *http.Response, error) {
 			return r.machine.Report(time.Now(), o)
 		}))
 	}
+	r.observeEnd()
 	return r.conn, r.response, r.err
 }
 

@@ -62,6 +62,7 @@ func (r *race) connOptions(d *deflate.Params) *connOptions {
 	return &connOptions{
 		side: frame.Client, deflate: d, threshold: r.opts.CompressionMode.threshold(r.opts.CompressionThreshold),
 		onPing: r.opts.OnPingReceived, onPong: r.opts.OnPongReceived, keepalive: keepaliveOf(r.d.KeepAlive),
+		observer: r.d.Observer,
 	}
 }
 
@@ -81,6 +82,7 @@ func (r *race) fail(o negotiate.Fail) {
 	case err == nil || o.Class == negotiate.CallerLeft || o.Class == negotiate.Disallowed || o.Class == negotiate.Version:
 		err = &HandshakeError{Name: string(o.Class), Detail: o.Reason, Err: err}
 	}
+	r.verdict = string(o.Class)
 	r.err = &DialError{URL: r.url.String(), Attempts: r.account(), Err: err}
 }
 
