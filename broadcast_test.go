@@ -132,6 +132,9 @@ func TestBroadcast(t *testing.T) {
 		var want []string
 		for i := range 50 {
 			text := strings.Repeat(fmt.Sprintf("%d ", i), 1+i*10)
+			if i > 30 && i%5 == 0 {
+				text = strings.Repeat(text, 150) // finds no room at once; those behind must not overtake it
+			}
 			want = append(want, text)
 			b.Send(prepare(t, text))
 			if i == 25 {

@@ -185,19 +185,6 @@ func (c *Conn) leave() {
 	c.busy.Store(false)
 }
 
-// writeEncoded sends a message that is a frame of a server's already.
-func (c *Conn) writeEncoded(p []byte) error {
-	if err := c.enter(); err != nil {
-		return err
-	}
-	defer c.leave()
-	c.setDeadline(c.writeDeadline)
-	if _, err := c.stream.Send(p, nil); err != nil {
-		return c.writeFailed(err)
-	}
-	return nil
-}
-
 // writeFrame sends a frame of a message.
 func (c *Conn) writeFrame(op frame.Opcode, p []byte, fin, compress bool) error {
 	if err := c.enter(); err != nil {

@@ -248,9 +248,15 @@ func TestCompression(t *testing.T) {
 	message := bytes.Repeat([]byte("compressible "), 500)
 	pairs(t, &websocket.Upgrader{EnableCompression: true}, func(d *websocket.Dialer) { d.EnableCompression = true },
 		func(t *testing.T, e *env, client, server *websocket.Conn) {
-			sent := func(c *websocket.Conn) (n int64) {
+			pm, err := websocket.NewPreparedMessage(websocket.TextMessage, message)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write := func(c *websocket.Conn) error { return c.WriteMessage(websocket.TextMessage, message) }
+			prepared := func(c *websocket.Conn) error { return c.WritePreparedMessage(pm) }
+			sent := func(c *websocket.Conn, write func(*websocket.Conn) error) (n int64) {
 				before := e.net.Stats().Bytes
-				if err := c.WriteMessage(websocket.TextMessage, message); err != nil {
+				if err := write(c); err != nil {
 					t.Error(err)
 				}
 				wantMessage(t, map[*websocket.Conn]*websocket.Conn{client: server, server: client}[c], websocket.TextMessage, string(message))
@@ -258,18 +264,21 @@ func TestCompression(t *testing.T) {
 				return e.net.Stats().Bytes - before
 			}
 			for _, c := range []*websocket.Conn{client, server} {
-				if n := sent(c); n > 1000 {
+				if n := sent(c, prepared); n > 1000 {
+					t.Errorf("%d bytes for a prepared message", n)
+				}
+				if n := sent(c, write); n > 1000 {
 					t.Errorf("%d bytes for a compressed message", n)
 				}
 				c.EnableWriteCompression(false)
-				if n := sent(c); n < 6000 {
+				if n := sent(c, write); n < 6000 {
 					t.Errorf("%d bytes though compression is off", n)
 				}
 				c.EnableWriteCompression(true)
 				if err := c.SetCompressionLevel(0); err != nil {
 					t.Error(err)
 				}
-				if n := sent(c); n < 6000 {
+				if n := sent(c, write); n < 6000 {
 					t.Errorf("%d bytes at level 0", n)
 				}
 				for _, level := range []int{-2, -1, 1, 9} {
@@ -277,7 +286,7 @@ func TestCompression(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				if n := sent(c); n > 1000 {
+				if n := sent(c, write); n > 1000 {
 					t.Errorf("%d bytes for a compressed message", n)
 				}
 				for _, level := range []int{-3, 10} {

@@ -4,20 +4,19 @@ import (
 	"bytes"
 	"sync"
 
-	"github.com/weftws/weft/internal/deflate"
 	"github.com/weftws/weft/internal/frame"
 	"github.com/weftws/weft/internal/proto"
+	"github.com/weftws/weft/internal/transport"
 )
 
-// A PreparedMessage is a message for many connections of a server: it is encoded once, and compressed once, however many it is
-// sent to. Each of a client's frames has its own masking key (RFC 6455, Section 5.3), so that clients gain nothing. Safe for
+// A PreparedMessage is a message for many connections: it is encoded once, and compressed once, however many it is sent to. Safe for
 // concurrent use.
 type PreparedMessage struct {
 	messageType int
 	data        []byte
 
 	mu     sync.Mutex
-	frames map[int][]byte // by window bits; 0: not compressed
+	frames map[int]*proto.Prepared // by window bits; 0: not compressed
 }
 
 // NewPreparedMessage prepares a message of any type. It keeps a copy of data.
@@ -28,12 +27,12 @@ func NewPreparedMessage(messageType int, data []byte) (*PreparedMessage, error) 
 	if isControl(messageType) && len(data) > frame.MaxControlPayload {
 		return nil, errLongControl
 	}
-	return &PreparedMessage{messageType: messageType, data: bytes.Clone(data), frames: make(map[int][]byte)}, nil
+	return &PreparedMessage{messageType: messageType, data: bytes.Clone(data), frames: make(map[int]*proto.Prepared)}, nil
 }
 
 // WritePreparedMessage sends pm as WriteMessage does.
 func (c *Conn) WritePreparedMessage(pm *PreparedMessage) error {
-	if c.side == frame.Client || isControl(pm.messageType) {
+	if isControl(pm.messageType) {
 		return c.WriteMessage(pm.messageType, pm.data)
 	}
 	if err := c.begin(pm.messageType); err != nil {
@@ -41,27 +40,37 @@ func (c *Conn) WritePreparedMessage(pm *PreparedMessage) error {
 	}
 	bits := 0
 	if c.compresses() {
-		if !c.deflate.ServerNoContextTakeover {
-			return c.WriteMessage(pm.messageType, pm.data)
-		}
-		bits = c.deflate.ServerMaxWindowBits
+		bits = c.send.WindowBits()
 	}
-	return c.writeEncoded(pm.frame(bits))
+	m := pm.frame(bits)
+	if err := c.enter(); err != nil {
+		return err
+	}
+	defer c.leave()
+	var scratch []byte
+	var key [4]byte
+	if c.side == frame.Client {
+		key = c.maskKey()
+		scratch = transport.GetBuffer(m.Len())
+	}
+	f, scratch := c.send.Prepared(scratch, m, key)
+	c.setDeadline(c.writeDeadline)
+	_, err := c.stream.Send(f, nil)
+	transport.PutBuffer(scratch)
+	if err != nil {
+		return c.writeFailed(err)
+	}
+	c.send.SentPrepared(m)
+	return nil
 }
 
-// frame is the message as a server's frame.
-func (pm *PreparedMessage) frame(bits int) []byte {
+func (pm *PreparedMessage) frame(bits int) *proto.Prepared {
 	pm.mu.Lock()
 	defer pm.mu.Unlock()
-	if f := pm.frames[bits]; f != nil {
-		return f
+	m := pm.frames[bits]
+	if m == nil {
+		m = proto.Prepare(frame.Opcode(pm.messageType), pm.data, bits)
+		pm.frames[bits] = m
 	}
-	cfg := proto.Config{Side: frame.Server}
-	if bits > 0 {
-		cfg.Deflate = &deflate.Params{ServerNoContextTakeover: true, ServerMaxWindowBits: bits}
-	}
-	head, n, body, _ := proto.NewSender(cfg).Message(nil, frame.Opcode(pm.messageType), pm.data, true, bits > 0, [4]byte{})
-	f := append(head[:n:n], body...)
-	pm.frames[bits] = f
-	return f
+	return m
 }
