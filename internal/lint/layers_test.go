@@ -50,6 +50,7 @@ var layers = map[string]layer{
 	"gorilla": {rank: 60},
 	"probe":   {rank: 60},
 	"lab":     {rank: 60},
+	"metrics": {rank: 60},
 
 	"cmd/weft": {rank: 70},
 }
@@ -66,6 +67,7 @@ var owners = map[string][]string{
 	"github.com/quic-go/":              {"internal/h3"},
 	"github.com/klauspost/compress/":   {"internal/deflate"},
 	"github.com/spf13/cobra":           {"cmd/weft"},
+	"github.com/prometheus/":           {"metrics"},
 	"github.com/cockroachdb/":          {"internal/transcript"},
 	"github.com/google/go-cmp/":        {},
 	"github.com/rogpeppe/go-internal/": {},
