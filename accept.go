@@ -45,6 +45,9 @@ type AcceptOptions struct {
 	// KeepAlive is the silence after which an HTTP/1.1 peer gets a Ping; as much again without any answer ends the
 	// connection. 0: 30 s; negative: never. Over HTTP/2 the connection does this for all its streams.
 	KeepAlive time.Duration
+
+	// Observer is told of requests and their WebSockets; nil: the server's, see ServerOptions.
+	Observer *Observer
 }
 
 // Accept answers a client's request for a WebSocket. It works in any http.Handler and for any version of HTTP that the
@@ -53,15 +56,24 @@ type AcceptOptions struct {
 // answers it with the right status (400, 403, 405, 426, 501) and returns a *HandshakeError.
 //
 // The Conn belongs to the caller and outlives the handler and the request's context. Exception: on net/http's own HTTP/2 the
-// WebSocket ends when the handler returns.
+// WebSocket ends when the handler returns, unless [Bridge] is around it.
 func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	if opts == nil {
 		opts = &AcceptOptions{}
 	}
+	c, err := accept(w, r, opts)
+	opts.observe(r, c, err)
+	return c, err
+}
+
+func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	acceptor := transport.AcceptorFrom(r.Context())
 	stockConnect := acceptor == nil && stock.IsConnect(r)
 	req := handshake.Request{
 		Method: r.Method, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Host: r.Host, Header: r.Header,
+	}
+	if acceptor != nil {
+		req.ProtoMajor, req.ProtoMinor = 2, 0 // whatever Bridge shows
 	}
 	if stockConnect {
 		req.Method = http.MethodGet
@@ -89,13 +101,16 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		h = make(http.Header)
 	}
 	key := r.Header.Get("Sec-Websocket-Key")
-	handshake.SetResponse(h, agreed, key, r.ProtoMajor == 1)
+	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
 	stream, serr := openStream(w, r, h, acceptor, stockConnect)
 	if serr != nil {
 		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
 	}
-	c := newConn(stream, opts.connOptions(agreed.Deflate), agreed.Subprotocol)
-	registryOf(r).add(c)
+	reg := registryOf(r)
+	opt := opts.connOptions(agreed.Deflate)
+	opt.observer = opts.observer(reg)
+	c := newConn(stream, opt, agreed.Subprotocol)
+	reg.add(c)
 	return c, nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+
+	"github.com/weftws/weft/internal/transport"
 )
 
 // An advertisement is the Alt-Svc field value of a server (RFC 7838): what its options say, and HTTP/3 once that is served.
@@ -42,7 +44,7 @@ type altSvcHandler struct {
 }
 
 func (h altSvcHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 {
+	if r.ProtoMajor == 1 && transport.AcceptorFrom(r.Context()) == nil {
 		if v := h.advert.value(); v != "" {
 			w.Header().Set("Alt-Svc", v)
 		}

@@ -23,6 +23,10 @@ type ServerOptions struct {
 	// open WebSockets over HTTP/1.1.
 	DisableConnectProtocol bool
 
+	// DisableBridge leaves out [Bridge], which is otherwise around the server's handler: then handlers see the request for a WebSocket
+	// over HTTP/2 as a GET with Proto HTTP/2.0, and only Accept can answer it with a WebSocket. It may still be around some.
+	DisableBridge bool
+
 	// Rungs are experimental ways of opening a WebSocket that this server takes besides upgrade and settings: Token, H21, Frame
 	// (docs/bootstraps.md). Off, they cost nothing and change nothing.
 	Rungs []Rung
@@ -53,10 +57,15 @@ type ServerOptions struct {
 	// OnViolation, if set, is told each rule that a peer broke at the HTTP/2 level: its name ("stream-window-exceeded") and
 	// what happened. It must not block.
 	OnViolation func(remote net.Addr, name, detail string)
+
+	// Observer is told of WebSockets accepted without an Observer of their own, and of violations at the HTTP/2 level; nil:
+	// nobody is.
+	Observer *Observer
 }
 
 // ConfigureServer gives s an HTTP/2 that carries WebSockets, in place of net/http's own; GODEBUG plays no part. Ordinary
-// requests go to s.Handler as before. It must be called before s serves. s.IdleTimeout, s.ErrorLog, s.ConnState and s.Shutdown go on to work;
+// requests go to s.Handler as before; those for WebSockets look like HTTP/1.1, so that code which upgrades with other libraries serves
+// them too, see [Bridge]. It must be called before s serves. s.IdleTimeout, s.ErrorLog, s.ConnState and s.Shutdown go on to work;
 // Shutdown also closes the WebSockets with StatusGoingAway, and does not wait for those over HTTP/1.1 (a [Server] does).
 // HTTP/2 without TLS (prior knowledge) works where s.Protocols allows it.
 func ConfigureServer(s *http.Server, opts *ServerOptions) error {
@@ -106,27 +115,26 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = s.ErrorLog
 	}
-	if f := opts.OnViolation; f != nil {
-		srv.Violation = func(remote net.Addr, v *h2.Violation, detail string) { f(remote, v.Name, detail) }
-	}
+	srv.Violation = opts.violation()
 	m := maps.Clone(s.TLSNextProto)
 	if m == nil {
 		m = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 	}
-	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) { srv.ServeConn(c, connOptionsOf(hs, h)) }
+	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) { srv.ServeConn(c, opts.conn(hs, h)) }
 	m["h2"] = serve
 	for _, p := range tokens {
 		m[p] = serve
 	}
 	m["unencrypted_http2"] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		if u, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
-			opt := connOptionsOf(hs, h)
+			opt := opts.conn(hs, h)
 			opt.PrefaceRead = true // by net/http, to tell HTTP/2 from HTTP/1.1
 			srv.ServeConn(u.UnencryptedNetConn(), opt)
 		}
 	}
 	s.TLSNextProto = m
 	reg := register(s)
+	reg.observer = opts.Observer
 	s.RegisterOnShutdown(func() {
 		var wg sync.WaitGroup
 		wg.Go(func() { srv.Shutdown(context.Background()) })
@@ -134,6 +142,19 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 		wg.Wait()
 	})
 	return srv, nil
+}
+
+// violation is what is told what peers do; nil: nobody wants to know.
+func (o *ServerOptions) violation() func(net.Addr, *h2.Violation, string) {
+	if o.OnViolation == nil && (o.Observer == nil || o.Observer.Violation == nil) {
+		return nil
+	}
+	return func(remote net.Addr, v *h2.Violation, detail string) {
+		if o.OnViolation != nil {
+			o.OnViolation(remote, v.Name, detail)
+		}
+		o.Observer.h2Violation(remote, v, detail)
+	}
 }
 
 // alpn are the ALPN protocols of o.Rungs.
@@ -165,11 +186,19 @@ func (o *ServerOptions) config() h2.Config {
 	}
 }
 
-// connOptionsOf gathers what net/http knows of a connection that it hands over.
-func connOptionsOf(s *http.Server, h http.Handler) h2net.ConnOptions {
+// conn gathers what net/http knows of a connection that it hands over.
+func (o *ServerOptions) conn(s *http.Server, h http.Handler) h2net.ConnOptions {
 	opt := h2net.ConnOptions{Handler: h, State: s.ConnState}
 	if bc, ok := h.(interface{ BaseContext() context.Context }); ok {
 		opt.BaseContext = bc.BaseContext()
 	}
+	opt.Handler = o.bridged(h) // outside of s.Handler, which may be set later
 	return opt
+}
+
+func (o *ServerOptions) bridged(h http.Handler) http.Handler {
+	if o.DisableBridge {
+		return h
+	}
+	return Bridge(h)
 }

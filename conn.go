@@ -61,6 +61,7 @@ type Conn struct {
 	keepalive     *time.Timer
 	pinged        bool // a Ping was sent at the last keepalive tick
 	doubted       bool // ... and not answered by this one
+	observed      *observation
 
 	// The list of a server's open connections.
 	registry   *registry
@@ -76,6 +77,7 @@ type connOptions struct {
 	onPong     func(context.Context, []byte)
 	keepalive  time.Duration
 	maxMessage int64
+	observer   *Observer // nil: nobody wants to know
 }
 
 const (
@@ -100,6 +102,9 @@ func newConn(s transport.Stream, opt *connOptions, subprotocol string) *Conn {
 	c := &Conn{
 		stream: s, recv: proto.NewReceiver(cfg), send: proto.NewSender(cfg),
 		opt: opt, subprotocol: subprotocol,
+	}
+	if opt.observer != nil {
+		c.observed = &observation{start: time.Now()}
 	}
 	c.writeCancel.write = true
 	c.readLimit.Store(opt.maxMessage)
@@ -156,6 +161,9 @@ func (c *Conn) terminate(err error, linger time.Duration) bool {
 	}
 	if c.registry != nil {
 		c.registry.remove(c)
+	}
+	if c.opt.observer != nil && !c.handled.Load() {
+		c.observeClosed()
 	}
 	return true
 }

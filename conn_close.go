@@ -90,6 +90,7 @@ func (c *Conn) sendClose(ctx context.Context, code StatusCode, reason string) er
 		return closedError("close")
 	}
 	c.closeSent = true
+	c.observed.sendClose(code, reason)
 	c.mu.Unlock()
 	if err := c.writing.lock(ctx); err != nil {
 		// A message that is being written does not end: only ending the connection is left.
@@ -149,6 +150,7 @@ func (c *Conn) recvClose(ev proto.Event) error {
 	if c.err == nil {
 		c.err = err
 	}
+	c.observed.recvClose(ev, c.closeSent)
 	c.mu.Unlock()
 	// "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send a Close
 	// frame in response. (When sending a Close frame in response, the endpoint typically echos the status code it
@@ -160,10 +162,14 @@ func (c *Conn) recvClose(ev proto.Event) error {
 // endWith sends a Close frame, unless one was sent, and ends the Conn with err. It does not wait: where a message is being
 // written, or there is no room, a goroutine does.
 func (c *Conn) endWith(err error, code StatusCode, reason string) {
+	c.reading.settle()
 	c.setErr(err)
 	c.mu.Lock()
 	sent := c.closeSent
 	c.closeSent = true
+	if !sent {
+		c.observed.sendClose(code, reason)
+	}
 	c.mu.Unlock()
 	if sent {
 		c.terminate(err, closeLinger)

@@ -160,8 +160,9 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 	}
 }
 
-// noteFrame tells whoever wants to know that the peer's first frame was valid: it does speak WebSocket.
+// noteFrame counts what came, and tells whoever wants to know that the peer's first frame was valid: it does speak WebSocket.
 func (c *Conn) noteFrame(ev proto.Event) {
+	c.countReceived(ev)
 	if c.confirm != nil && ev.Kind != proto.NeedMore {
 		if ev.Kind != proto.Failed {
 			c.confirm()
@@ -203,6 +204,7 @@ func (c *Conn) recvControl(ev proto.Event) error {
 
 // recvEnd deals with the end of the stream.
 func (c *Conn) recvEnd(err error) error {
+	c.reading.settle()
 	if errors.Is(err, io.EOF) {
 		err = &lostError{fmt.Errorf("%s ended the connection: %w", c.peerName(), io.EOF)}
 	} else if !isClosed(err) {

@@ -123,6 +123,7 @@ func (c *Conn) sendFrame(ctx context.Context, op frame.Opcode, p []byte, fin, co
 	if err != nil {
 		return c.sendFailed(ctx, err, sent == 0 && fin && op != frame.Continuation && !compress)
 	}
+	c.countSent(len(p), fin)
 	if c.hasPong.Load() {
 		c.retryPong()
 	}

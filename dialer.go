@@ -89,6 +89,9 @@ type Dialer struct {
 	// Trace is told the steps of every Dial whose options have no Trace. It must not block.
 	Trace func(TraceEvent)
 
+	// Observer is told of Dials and their WebSockets; nil: nobody is.
+	Observer *Observer
+
 	pool     pool
 	alt      altCache
 	sessions h3.Sessions

@@ -80,7 +80,7 @@ func ExampleAccept() {
 			return // Accept has answered
 		}
 		defer c.Close(weft.StatusNormalClosure, "bye")
-		c.Write(r.Context(), weft.MessageText, []byte("welcome by "+r.Proto))
+		c.Write(r.Context(), weft.MessageText, []byte("welcome by "+c.Trace().Version))
 	})
 	defer stop()
 

@@ -12,6 +12,9 @@ type gate struct {
 	mu      sync.Mutex
 	held    bool
 	waiters []chan struct{}
+
+	total traffic // guarded by mu
+	fresh traffic // guarded by the gate itself: not in total yet
 }
 
 // lock waits until the gate is ours or ctx is done.
@@ -59,6 +62,7 @@ func (g *gate) tryLock() bool {
 // unlock hands the gate to whoever waits longest.
 func (g *gate) unlock() {
 	g.mu.Lock()
+	g.settleLocked()
 	if len(g.waiters) > 0 {
 		ch := g.waiters[0]
 		g.waiters = slices.Delete(g.waiters, 0, 1)

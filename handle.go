@@ -92,10 +92,12 @@ func (in *inbox) receive(p []byte, err error) {
 			return
 		}
 	}
+	c.reading.settle()
 }
 
 func (in *inbox) end(err error) {
 	in.over = true
 	in.c.recv.Close()
+	in.c.observeClosed()
 	in.h.OnClose(in.c, err)
 }

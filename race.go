@@ -22,12 +22,14 @@ type race struct {
 	host   string
 	header http.Header
 	offer  handshake.Offer
-	policy Policy
-	proxy  *url.URL
-	key    poolKey
-	memory originMemory
-	hints  []negotiate.Alternative // from HTTPS records
-	report func(TraceEvent)
+	// carried is the handshake of another library, whose WebSocket this is; nil: ours. See tunnel.go.
+	carried *carriedHandshake
+	policy  Policy
+	proxy   *url.URL
+	key     poolKey
+	memory  originMemory
+	hints   []negotiate.Alternative // from HTTPS records
+	report  func(TraceEvent)
 
 	ctx      context.Context
 	start    time.Time
@@ -38,8 +40,10 @@ type race struct {
 
 	// What Succeed or Fail left.
 	conn     *Conn
+	tunnel   *tunnel // instead of conn, with carried
 	response *http.Response
 	err      error
+	verdict  string // for the Observer, if err is not nil
 }
 
 // An attempt is what the executor holds of one of the machine's attempts.
@@ -71,7 +75,7 @@ type attempt struct {
 
 // run is the loop: orders out, outcomes in.
 func (r *race) run(ctx context.Context) (*Conn, *http.Response, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(r.observeStart(ctx))
 	r.ctx = ctx
 	r.start = time.Now()
 	defer r.cleanUp(cancel)
@@ -106,6 +110,7 @@ func (r *race) run(ctx context.Context) (*Conn, *http.Response, error) {
 			return r.machine.Report(time.Now(), o)
 		}))
 	}
+	r.observeEnd()
 	return r.conn, r.response, r.err
 }
 

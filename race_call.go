@@ -6,7 +6,6 @@ import (
 
 	"github.com/weftws/weft/internal/h2/h2net"
 	"github.com/weftws/weft/internal/h3"
-	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/internal/transport"
 	"github.com/weftws/weft/negotiate"
 )
@@ -85,8 +84,7 @@ func (r *race) open(a *attempt, send func(transport.Mux, transport.ConnectReques
 }
 
 func (r *race) connectRequest(a *attempt) transport.ConnectRequest {
-	h := r.header.Clone()
-	handshake.SetRequest(h, r.offer, "")
+	h := r.handshakeHeader("")
 	if a.alt != nil && !a.alt.Hint {
 		h.Set("Alt-Used", a.alt.Addr())
 	}
@@ -114,7 +112,7 @@ func (r *race) awaitResponse(a *attempt, call transport.Call, began time.Time) {
 		o.stream = call.Stream()
 	}
 	o.Response = negotiate.Response{Attempt: a.id, Status: res.StatusCode, Ended: call.Ended()}
-	o.check(r.offer, "")
+	r.check(&o, "")
 	r.tell(a, o) // a call that is not told is cancelled by release
 }
 

@@ -32,32 +32,39 @@ func (r *race) discard(a *attempt, how negotiate.How) {
 // drainLinger is how long a connection that takes no new streams may go on with those it has.
 const drainLinger = 24 * time.Hour
 
-// succeed makes the Conn.
+// succeed makes the Conn, or the tunnel.
 func (r *race) succeed(o negotiate.Succeed) {
 	a := r.attempts[o.Attempt]
 	if a.cc != nil && !a.pooled {
 		a.pooled = true // its SETTINGS are on their way
 		r.d.pool.add(r.key, a.cc, a.alpn, a.alt)
 	}
-	r.conn = newConn(a.stream, r.connOptions(a.agreed.Deflate), a.agreed.Subprotocol)
-	if confirm, mem := o.Confirm, r.memory; len(confirm) > 0 {
-		r.conn.confirm = func() {
-			for _, c := range confirm {
+	var confirm func()
+	if mem := r.memory; len(o.Confirm) > 0 {
+		confirm = func() {
+			for _, c := range o.Confirm {
 				mem.remember(c)
 			}
 		}
 	}
-	r.response = a.response
-	a.stream, a.response, a.call = nil, nil, nil // the caller's now
-	r.conn.trace = &Trace{
+	trace := &Trace{
 		URL: r.url.String(), Rung: o.Rung, Reused: o.Reused, RoundTrips: r.machine.RoundTrips(), Attempts: r.account(),
 	}
+	if r.carried != nil {
+		r.tunnel = newTunnel(a.stream, a.response.Header, trace, confirm)
+	} else {
+		r.conn = newConn(a.stream, r.connOptions(a.agreed.Deflate), a.agreed.Subprotocol)
+		r.conn.trace, r.conn.confirm = trace, confirm
+	}
+	r.response = a.response
+	a.stream, a.response, a.call = nil, nil, nil // the caller's now
 }
 
 func (r *race) connOptions(d *deflate.Params) *connOptions {
 	return &connOptions{
 		side: frame.Client, deflate: d, threshold: r.opts.CompressionMode.threshold(r.opts.CompressionThreshold),
 		onPing: r.opts.OnPingReceived, onPong: r.opts.OnPongReceived, keepalive: keepaliveOf(r.d.KeepAlive),
+		observer: r.d.Observer,
 	}
 }
 
@@ -72,7 +79,9 @@ func (r *race) fail(o negotiate.Fail) {
 		if r.response.StatusCode/100 != 2 {
 			a.call = nil // the Body has it
 		}
-		r.response.Body = r.readBody(r.response.Body)
+		if r.carried == nil {
+			r.response.Body = r.readBody(r.response.Body)
+		}
 		he := &HandshakeError{StatusCode: r.response.StatusCode, Name: string(o.Class), Detail: o.Reason, Err: err}
 		if a.invalid != nil {
 			he.Name, he.Section, he.Detail, he.Err = a.invalid.Name, a.invalid.Section, a.invalid.Detail, nil
@@ -81,6 +90,7 @@ func (r *race) fail(o negotiate.Fail) {
 	case err == nil || o.Class == negotiate.CallerLeft || o.Class == negotiate.Disallowed || o.Class == negotiate.Version:
 		err = &HandshakeError{Name: string(o.Class), Detail: o.Reason, Err: err}
 	}
+	r.verdict = string(o.Class)
 	r.err = &DialError{URL: r.url.String(), Attempts: r.account(), Err: err}
 }
 

@@ -43,11 +43,15 @@ func (o *connected) close() {
 }
 
 // check looks at a successful handshake; key is "" over HTTP/2.
-func (o *responded) check(offer handshake.Offer, key string) {
+func (r *race) check(o *responded, key string) {
 	if o.stream == nil {
 		return
 	}
-	o.agreed, o.invalid = handshake.CheckResponse(o.Status, o.response.Header, offer, key)
+	h := o.response.Header
+	if r.carried != nil {
+		h = withoutAgreement(h) // who made the offer checks what became of it
+	}
+	o.agreed, o.invalid = handshake.CheckResponse(o.Status, h, r.offer, key)
 	if o.invalid != nil {
 		o.Invalid = o.invalid
 	}

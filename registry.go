@@ -10,11 +10,12 @@ import (
 
 // A registry is the list of the WebSockets that are open on one http.Server.
 type registry struct {
-	mu      sync.Mutex
-	first   *Conn // Conn.prev and Conn.next are guarded by mu
-	count   int
-	closing bool
-	empty   chan struct{} // made on demand; closed when count falls to 0
+	mu       sync.Mutex
+	first    *Conn // Conn.prev and Conn.next are guarded by mu
+	count    int
+	closing  bool
+	observer *Observer     // of the server's options; set before it serves
+	empty    chan struct{} // made on demand; closed when count falls to 0
 }
 
 // registryOf finds the registry of the server that r came by. Nil: the server is not one of ours.

@@ -193,7 +193,7 @@ func TestRFC8441Section4_Authority(t *testing.T) {
 		if got := st.status(); got != "405" && got != "426" {
 			t.Errorf("CONNECT: %s", got)
 		}
-		want := []string{"GET other.example:8443 /chat?x=1 HTTP/2.0", "CONNECT other.example:8443 other.example:8443 HTTP/2.0"}
+		want := []string{"GET other.example:8443 /chat?x=1 HTTP/1.1", "CONNECT other.example:8443 other.example:8443 HTTP/2.0"}
 		if !slices.Equal(seen, want) {
 			t.Errorf("the handler got %q, want %q", seen, want)
 		}

@@ -18,7 +18,8 @@ import (
 // A Server serves ordinary requests and WebSockets over HTTP/1.1, HTTP/2 and HTTP/3: over TLS by ALPN and over QUIC, without TLS
 // HTTP/1.1 and HTTP/2 with prior knowledge. The fields are set before it serves; afterwards it is safe for concurrent use.
 type Server struct {
-	// Handler gets every request; nil: http.DefaultServeMux. WebSockets come as GET, whatever carries them: see [Accept].
+	// Handler gets every request; nil: http.DefaultServeMux. WebSockets come as the GET of HTTP/1.1, whatever carries them: see
+	// [Accept] and [Bridge].
 	Handler http.Handler
 
 	// TLSConfig for ServeTLS; may be nil if certificate files are given.
@@ -151,7 +152,8 @@ func (s *Server) ListenAndServeTLS(addr, certFile, keyFile string) error {
 
 // Shutdown ends the server gracefully: no new connections, GOAWAY on those of HTTP/2 and HTTP/3, Close with StatusGoingAway on every
 // WebSocket, and then it waits until requests and WebSockets are over or ctx is done; it returns ctx's error then, and
-// Close ends what is left.
+// Close ends what is left. A WebSocket of another library's, see [Bridge], cannot be told: over HTTP/2 Shutdown waits for it, over HTTP/1.1 it
+// neither waits for it nor ends it, as with every hijacked connection.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.init(); err != nil {
 		return err

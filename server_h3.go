@@ -44,7 +44,7 @@ func (s *Server) serveQUIC(pc net.PacketConn, cfg *tls.Config) error {
 
 func (s *Server) newHTTP3(cfg *tls.Config) *h3.Server {
 	return &h3.Server{
-		Handler: s.Handler, TLSConfig: cfg, ConnectProtocol: !s.Options.DisableConnectProtocol,
+		Handler: s.Options.bridged(s.http.Handler), TLSConfig: cfg, ConnectProtocol: !s.Options.DisableConnectProtocol,
 		MaxStreams: int(s.Options.MaxConcurrentStreams), IdleTimeout: s.http.IdleTimeout, KeepAlive: keepaliveOf(s.Options.KeepAlive),
 		WriteTimeout: s.Options.WriteTimeout, MaxHeaderBytes: s.http.MaxHeaderBytes, ErrorLog: s.ErrorLog,
 		BaseContext: func(net.Addr) context.Context {

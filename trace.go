@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A Trace says how a WebSocket came to be and where it rides. Its JSON has the keys below; in [Step] durations are milliseconds.
@@ -202,7 +204,16 @@ func (c *Conn) Trace() Trace {
 	if c.trace != nil {
 		t = *c.trace
 	}
-	info := c.stream.Info()
+	t.ridesOn(c.stream.Info())
+	t.Subprotocol = c.subprotocol
+	if c.opt.deflate != nil {
+		t.Compression = c.opt.deflate.String()
+	}
+	return t
+}
+
+// ridesOn notes the connection under the WebSocket.
+func (t *Trace) ridesOn(info transport.Info) {
 	t.Version, t.ConnID, t.StreamID = info.Proto, info.ConnID, info.StreamID
 	if info.LocalAddr != nil {
 		t.LocalAddr = info.LocalAddr.String()
@@ -210,9 +221,4 @@ func (c *Conn) Trace() Trace {
 	if info.RemoteAddr != nil {
 		t.RemoteAddr = info.RemoteAddr.String()
 	}
-	t.Subprotocol = c.subprotocol
-	if c.opt.deflate != nil {
-		t.Compression = c.opt.deflate.String()
-	}
-	return t
 }

@@ -8,15 +8,22 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"github.com/weftws/weft"
 )
 
 var coderLibrary = library{
 	name: "coder", dialDeflate: []string{"takeover", "no-takeover"}, acceptDeflate: []string{"takeover", "no-takeover"},
-	dial: func(t *testing.T, url string, o offer) socket {
+	dial: func(t *testing.T, d *weft.Dialer, url string, o offer) socket {
 		t.Helper()
-		c, resp, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{
-			Subprotocols: o.subprotocols, CompressionMode: coderMode(o.deflate),
-		})
+		opts := &websocket.DialOptions{Subprotocols: o.subprotocols, CompressionMode: coderMode(o.deflate)}
+		if d != nil {
+			opts.HTTPClient = &http.Client{Transport: &weft.Transport{Dialer: d}}
+		}
+		// The context ends with the dial, as it does for many callers.
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		c, resp, err := websocket.Dial(ctx, url, opts)
 		if err != nil {
 			t.Fatalf("coder: Dial: %v", err)
 		}

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -12,16 +13,22 @@ import (
 	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsflate"
+
+	"github.com/weftws/weft"
 )
 
 // gobwas is frames and an upgrade; the rest is its user's. It compresses without context takeover only.
 var gobwasLibrary = library{
 	name: "gobwas", dialDeflate: []string{"no-takeover"}, acceptDeflate: []string{"no-takeover"},
-	dial: func(t *testing.T, url string, o offer) socket {
+	dial: func(t *testing.T, ladder *weft.Dialer, url string, o offer) socket {
 		t.Helper()
 		d := ws.Dialer{Protocols: o.subprotocols, Timeout: patience}
 		if o.deflate != "" {
 			d.Extensions = []httphead.Option{wsflate.DefaultParameters.Option()}
+		}
+		if ladder != nil {
+			d.NetDial = func(ctx context.Context, _, _ string) (net.Conn, error) { return netDial(ctx, ladder, url) }
+			d.TLSClient = func(nc net.Conn, _ string) net.Conn { return nc }
 		}
 		c, br, hs, err := d.Dial(t.Context(), url)
 		if err != nil {

@@ -7,14 +7,19 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/weftws/weft"
 )
 
 // gorilla compresses without context takeover only. Its clients send what exceeds their write buffer in fragments.
 var gorillaLibrary = library{
 	name: "gorilla", dialDeflate: []string{"no-takeover"}, acceptDeflate: []string{"no-takeover", "takeover"},
-	dial: func(t *testing.T, url string, o offer) socket {
+	dial: func(t *testing.T, ladder *weft.Dialer, url string, o offer) socket {
 		t.Helper()
 		d := websocket.Dialer{Subprotocols: o.subprotocols, EnableCompression: o.deflate != "", WriteBufferSize: 1000, HandshakeTimeout: patience}
+		if ladder != nil {
+			d.NetDialTLSContext, d.NetDialContext = ladder.NetDialTLSContext, ladder.NetDialContext
+		}
 		c, resp, err := d.DialContext(t.Context(), url, nil)
 		if err != nil {
 			t.Fatalf("gorilla: Dial: %v", err)

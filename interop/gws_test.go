@@ -9,22 +9,35 @@ import (
 	"time"
 
 	"github.com/lxzan/gws"
+
+	"github.com/weftws/weft"
 )
 
 // gws calls back; its Close does not wait for the peer's.
 var gwsLibrary = library{
 	name: "gws", noFragments: true,
 	dialDeflate: []string{"takeover", "no-takeover"}, acceptDeflate: []string{"takeover", "no-takeover"},
-	dial: func(t *testing.T, url string, o offer) socket {
+	dial: func(t *testing.T, d *weft.Dialer, url string, o offer) socket {
 		t.Helper()
 		s := newGWSSocket()
 		h := http.Header{}
 		if o.subprotocols != nil {
 			h.Set("Sec-WebSocket-Protocol", strings.Join(o.subprotocols, ", "))
 		}
-		c, resp, err := gws.NewClient(s, &gws.ClientOption{
+		opt := &gws.ClientOption{
 			Addr: url, RequestHeader: h, PermessageDeflate: gwsDeflate(o.deflate), CheckUtf8Enabled: true, HandshakeTimeout: patience,
-		})
+		}
+		dial := gws.NewClient
+		if d != nil {
+			dial = func(h gws.Event, opt *gws.ClientOption) (*gws.Conn, *http.Response, error) {
+				nc, err := netDial(t.Context(), d, url)
+				if err != nil {
+					return nil, nil, err
+				}
+				return gws.NewClientFromConn(h, opt, nc)
+			}
+		}
+		c, resp, err := dial(s, opt)
 		if err != nil {
 			t.Fatalf("gws: NewClient: %v", err)
 		}
@@ -82,6 +95,9 @@ func (s *gwsSocket) OnClose(_ *gws.Conn, err error) {
 	}
 	s.events <- gwsEvent{err: err}
 }
+
+// OnPing replaces the built-in one, whose Pong is empty.
+func (s *gwsSocket) OnPing(c *gws.Conn, payload []byte) { c.WritePong(payload) }
 
 func (s *gwsSocket) send(text bool, p []byte) error {
 	if text {

@@ -8,16 +8,27 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"github.com/weftws/weft"
 )
 
 // A library is a WebSocket package of others: HTTP/1.1, both sides.
 type library struct {
-	name   string
-	dial   func(t *testing.T, url string, o offer) socket
+	name string
+	// dial opens a WebSocket on the ladder of d; nil: as the library does by itself.
+	dial   func(t *testing.T, d *weft.Dialer, url string, o offer) socket
 	accept func(w http.ResponseWriter, r *http.Request, deflate string) (socket, error)
 	// deflate is the modes that the library agrees to as a client and as a server.
 	dialDeflate, acceptDeflate []string
 	noFragments                bool // as a server
+}
+
+// by is dial as a talk wants it.
+func (l library) by(d *weft.Dialer) func(*testing.T, string, offer) socket {
+	return func(t *testing.T, url string, o offer) socket {
+		t.Helper()
+		return l.dial(t, d, url, o)
+	}
 }
 
 var libraries = []library{gorillaLibrary, coderLibrary, gwsLibrary, gobwasLibrary}
@@ -28,7 +39,7 @@ func TestLibraryClients(t *testing.T) {
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
 			k := talk{
-				dial: l.dial, url: fmt.Sprintf("ws://127.0.0.1:%d", srv.port), server: srv.record,
+				dial: l.by(nil), url: fmt.Sprintf("ws://127.0.0.1:%d", srv.port), server: srv.record,
 				carried: "version=HTTP/1.1", deflate: l.dialDeflate,
 			}
 			k.run(t)

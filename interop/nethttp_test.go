@@ -100,7 +100,12 @@ func startNetHTTP(t *testing.T, cert *certificate, godebug string) (p *peer, url
 // serveNetHTTP is the process that startNetHTTP starts. Handlers stay until the WebSocket is over: they must.
 func serveNetHTTP() int {
 	mux := http.NewServeMux()
-	mux.Handle("/echo", weftEcho(newRecordTo(os.Stdout), true))
+	rec := newRecordTo(os.Stdout)
+	mux.Handle("/echo", weftEcho(rec, true))
+	for _, l := range libraries {
+		mux.Handle("/"+l.name+"/echo", weft.Bridge(l.echo(rec)))
+	}
+	mux.Handle("/weft/echo", weft.Bridge(weftEcho(rec, false)))
 	mux.HandleFunc("/return", func(w http.ResponseWriter, r *http.Request) {
 		c, err := weft.Accept(w, r, nil)
 		if err != nil {

@@ -2,6 +2,8 @@ package h1
 
 import (
 	"crypto/tls"
+	"errors"
+	"net"
 	"time"
 
 	"github.com/weftws/weft/internal/transport"
@@ -66,6 +68,33 @@ func (s *Stream) shut(linger time.Duration) {
 	if waits {
 		s.endWrites()
 	}
+}
+
+// CloseWrite ends our side when all that is queued has been written, and goes on receiving. It blocks until then. The error is
+// errors.ErrUnsupported where the connection has no such thing.
+func (s *Stream) CloseWrite() error {
+	if _, ok := s.nc.(interface{ CloseWrite() error }); !ok {
+		return errors.ErrUnsupported
+	}
+	s.out.Lock()
+	if s.closed {
+		s.out.Unlock()
+		return net.ErrClosed
+	}
+	s.ended = true
+	s.changed.Broadcast()
+	s.out.Unlock()
+	s.out.Finish()
+	s.out.Lock()
+	err := s.failed
+	if err == nil && s.gone {
+		err = net.ErrClosed
+	}
+	s.out.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.endWrites()
 }
 
 // endWrites sends close_notify (RFC 8446, Section 6.1) or FIN.

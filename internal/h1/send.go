@@ -29,7 +29,7 @@ func (s *Stream) Send(head, body []byte) (int, error) {
 // TrySend implements [transport.Stream].
 func (s *Stream) TrySend(p []byte) bool {
 	s.out.Lock()
-	if s.closed || s.failed != nil || s.sending || len(s.queue)+len(p) > maxQueue+trySlack {
+	if s.closed || s.ended || s.failed != nil || s.sending || len(s.queue)+len(p) > maxQueue+trySlack {
 		s.out.Unlock()
 		return false
 	}
@@ -78,7 +78,7 @@ func (s *Stream) awaitRoom(unit bool) error {
 		switch {
 		case s.failed != nil:
 			return s.failed
-		case s.closed:
+		case s.closed || s.ended:
 			return net.ErrClosed
 		case !s.writeDeadline.IsZero() && !time.Now().Before(s.writeDeadline):
 			return os.ErrDeadlineExceeded

@@ -24,6 +24,7 @@ type Stream struct {
 	out   transport.Flusher
 	queue []byte // waits for out; its buffer and out's change places with every Write
 
+	ended     bool          // by CloseWrite: Send says net.ErrClosed
 	closed    bool          // by Close or Abort: Send and Receive say net.ErrClosed
 	gone      bool          // the connection is closed
 	done      chan struct{} // made on demand, closed when gone
@@ -55,6 +56,9 @@ type Options struct {
 	// WriteTimeout bounds one Write to the network; the default is 30 s. A peer that reads nothing for so long loses
 	// the connection.
 	WriteTimeout time.Duration
+	// CloseFirst makes Close end our side at once on a client too, as a net.Conn does: whoever closes then has its own rules
+	// about who ends the connection first.
+	CloseFirst bool
 }
 
 // NewStream returns the stream on nc, which it owns. buffered are bytes of the peer's that were read together with the

@@ -59,7 +59,7 @@ func Upgrade(ctx context.Context, nc net.Conn, req UpgradeRequest, opt Options) 
 	res.Body = http.NoBody
 	early, _ := br.Peek(br.Buffered())
 	s := NewStream(nc, bytes.Clone(early), opt)
-	s.client = true
+	s.client = !opt.CloseFirst
 	return res, s, nil
 }
 

@@ -1,6 +1,7 @@
 package h3
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -100,6 +101,16 @@ type exchange struct {
 
 // InEarlyData is what transport.InEarlyData asks.
 func (ex *exchange) InEarlyData() bool { return ex.early }
+
+// AwaitHandshake is what transport.AwaitHandshake asks.
+func (ex *exchange) AwaitHandshake(ctx context.Context) error {
+	select {
+	case <-ex.sc.q.HandshakeComplete():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 // Accept implements transport.Acceptor.
 func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {

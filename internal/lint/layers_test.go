@@ -49,8 +49,10 @@ var layers = map[string]layer{
 	"": {rank: 50},
 
 	"gateway": {rank: 60},
+	"gorilla": {rank: 60},
 	"probe":   {rank: 60},
 	"lab":     {rank: 60},
+	"metrics": {rank: 60},
 
 	"cmd/weft": {rank: 70},
 }
@@ -68,6 +70,7 @@ var owners = map[string][]string{
 	"github.com/quic-go/":              {"internal/h3"},
 	"github.com/klauspost/compress/":   {"internal/deflate"},
 	"github.com/spf13/cobra":           {"cmd/weft"},
+	"github.com/prometheus/":           {"metrics"},
 	"github.com/cockroachdb/":          {"internal/transcript"},
 	"github.com/google/go-cmp/":        {},
 	"github.com/rogpeppe/go-internal/": {},

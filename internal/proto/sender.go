@@ -131,6 +131,13 @@ func (s *Sender) appendControlHeader(dst []byte, op frame.Opcode, length int, ke
 
 // compress appends the compressed form of one frame's payload. RFC 7692, Section 7.2.1.
 func (s *Sender) compress(dst, p []byte, first, fin bool) []byte {
+	if first && fin {
+		return s.compressor().AppendMessage(dst, p)
+	}
+	return s.compressor().AppendChunk(dst, p, fin)
+}
+
+func (s *Sender) compressor() *deflate.Compressor {
 	if s.deflater == nil {
 		bits, noTakeover := s.params.ServerMaxWindowBits, s.params.ServerNoContextTakeover
 		if s.side == frame.Client {
@@ -138,8 +145,5 @@ func (s *Sender) compress(dst, p []byte, first, fin bool) []byte {
 		}
 		s.deflater = deflate.NewCompressor(bits, !noTakeover)
 	}
-	if first && fin {
-		return s.deflater.AppendMessage(dst, p)
-	}
-	return s.deflater.AppendChunk(dst, p, fin)
+	return s.deflater
 }

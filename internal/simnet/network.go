@@ -119,7 +119,7 @@ func (n *Network) Stats() Stats {
 	return s
 }
 
-// Open lists the ends of connections and the sockets that their owners have not closed, for a check of leaks.
+// Open lists the ends of connections and the client's sockets that their owners have not closed, for a check of leaks.
 func (n *Network) Open() []string {
 	var s []string
 	for _, c := range n.openEnds() {
@@ -130,11 +130,10 @@ func (n *Network) Open() []string {
 		s = append(s, fmt.Sprintf("%s end of %v - %v, opened at %v", side, c.local, c.remote, c.opened.Sub(n.start)))
 	}
 	for _, c := range n.openSockets() {
-		side := "server"
-		if c.client {
-			side = "client"
+		if !c.client {
+			continue // it is as a listener is
 		}
-		s = append(s, fmt.Sprintf("%s's UDP socket %v, opened at %v", side, c.local, c.opened.Sub(n.start)))
+		s = append(s, fmt.Sprintf("client's UDP socket %v, opened at %v", c.local, c.opened.Sub(n.start)))
 	}
 	return s
 }

@@ -252,8 +252,7 @@ func TestPacketClose(t *testing.T) {
 	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
 		c, s := sockets(n)
 		c.WriteTo([]byte("lost"), s.LocalAddr())
-		if open := strings.Join(n.Open(), "; "); !strings.Contains(open, "client's UDP socket 10.0.0.1:") ||
-			!strings.Contains(open, "server's UDP socket "+addr) {
+		if open := strings.Join(n.Open(), "; "); !strings.Contains(open, "client's UDP socket 10.0.0.1:") || strings.Contains(open, "server") {
 			t.Errorf("open: %s", open)
 		}
 		start := time.Now()

@@ -94,4 +94,13 @@ func InEarlyData(ctx context.Context) bool {
 	return ok && a.InEarlyData()
 }
 
+// AwaitHandshake returns when the request of ctx cannot be a replay any more: the client has completed the handshake. Who recorded a
+// request cannot do that. The error is ctx's cause. RFC 8470, Section 3.
+func AwaitHandshake(ctx context.Context) error {
+	if a, ok := AcceptorFrom(ctx).(interface{ AwaitHandshake(context.Context) error }); ok {
+		return a.AwaitHandshake(ctx)
+	}
+	return nil
+}
+
 type acceptorKey struct{}

@@ -133,6 +133,22 @@ func (st *stream) Close(linger time.Duration) {
 	c.role.hooksSoon()
 }
 
+// CloseWrite ends our side with END_STREAM behind what is queued, and goes on receiving. It does not block.
+func (st *stream) CloseWrite() error {
+	c := st.c
+	c.f.Lock()
+	if err := st.sendErr(); err != nil && err != os.ErrDeadlineExceeded {
+		c.f.Unlock()
+		return err
+	}
+	c.eng.SendData(st.s, nil, nil, true)
+	st.wakeSenders()
+	st.settle()
+	c.f.Flush()
+	c.role.hooksSoon()
+	return nil
+}
+
 // Abort implements transport.Stream.
 func (st *stream) Abort() {
 	st.c.f.Lock()

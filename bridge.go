@@ -1,0 +1,261 @@
+package weft
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+
+	"github.com/weftws/weft/internal/handshake"
+	"github.com/weftws/weft/internal/stock"
+	"github.com/weftws/weft/internal/transport"
+)
+
+// Bridge lets a handler that was written for HTTP/1.1 serve WebSockets over later versions too: one that upgrades with another
+// library (gorilla, coder, gws, gobwas, golang.org/x/net/websocket), passes the connection on (httputil.ReverseProxy), or calls
+// http.Hijacker itself. Servers set up by [ConfigureServer] and [Server] do this already, see [ServerOptions]; by hand it also serves
+// net/http's own HTTP/2 (GODEBUG=http2xconnect=1). Requests that are no Extended CONNECT for a WebSocket pass through untouched.
+//
+// The handler sees the GET of RFC 6455, Section 4.1, with Proto HTTP/1.1: a key is made up where the client sent no valid one, and the
+// version 13 where it sent none. The http.ResponseWriter is an http.Hijacker. The net.Conn is the stream, with the connection's
+// addresses, deadlines, and CloseWrite (errors.ErrUnsupported on net/http's own HTTP/2); none of its bytes is ever in the bufio.Reader
+// beforehand. The answer may come by WriteHeader before Hijack or be written to the net.Conn; it is checked, at most 64 KiB of it, and the client gets
+//
+//   - 200 with its header fields for a right 101; what follows is the WebSocket's;
+//   - the same status, with its body of at most 1 MiB, for one of 300 and above, which ends when it is complete, the net.Conn is closed or
+//     the handler returns;
+//   - 501 for another 2xx, and 500 for what is no answer, a wrong 101, or a net.Conn that is closed without an answer. A WebSocket is not
+//     open for either.
+//
+// The net.Conn lives until it is closed and outlives the handler, except on net/http's own HTTP/2: there ServeHTTP returns when it is
+// closed. [Server.Shutdown] waits for it and, knowing nothing of what the handler sends, cannot close it with StatusGoingAway.
+//
+// [Accept] takes the stream itself, as it does without Bridge.
+func Bridge(h http.Handler) http.Handler {
+	if h == nil {
+		h = http.DefaultServeMux
+	}
+	return &bridge{h}
+}
+
+type bridge struct{ next http.Handler }
+
+// ServeHTTP implements http.Handler.
+func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	native := transport.AcceptorFrom(r.Context())
+	if _, bridged := native.(*crossing); bridged || native == nil && !stock.IsConnect(r) {
+		b.next.ServeHTTP(w, r)
+		return
+	}
+	x := &crossing{w: w, r: r, native: native}
+	returned := false
+	defer func() {
+		if !returned && x.conn != nil {
+			x.conn.fail(errors.New("weft: Bridge: the handler panicked"))
+			x.conn.quiesce()
+		}
+	}()
+	b.next.ServeHTTP(x, x.request())
+	returned = true
+	x.finish()
+}
+
+// A crossing is an Extended CONNECT while its handler runs: the handler's http.ResponseWriter, and the Acceptor in its
+// request's context.
+type crossing struct {
+	w      http.ResponseWriter
+	r      *http.Request      // as the server shows it
+	native transport.Acceptor // nil on net/http's own HTTP/2
+
+	key    string
+	ownKey bool // the client sent no valid key
+
+	status    int         // of the handler's WriteHeader, or of our refusal; 0: none
+	switching http.Header // of WriteHeader(101)
+	refused   bool        // by us: what the handler writes is not sent
+	conn      *bridgeConn // after Hijack
+	stream    transport.Stream
+}
+
+// request is r as a handler for HTTP/1.1 expects it.
+func (x *crossing) request() *http.Request {
+	r := x.r.WithContext(transport.WithAcceptor(x.r.Context(), x))
+	// Choice: HTTP/1.1, although it is not. There is code that takes other versions for a request without Hijacker (chi's
+	// middleware) or with a ":protocol" (centrifuge); none is known that would want to know better.
+	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = http.MethodGet, "HTTP/1.1", 1, 1
+	r.Body, r.ContentLength = http.NoBody, 0
+	h := maps.Clone(x.r.Header)
+	delete(h, ":protocol")
+	h["Upgrade"] = []string{"websocket"}
+	h["Connection"] = []string{"Upgrade"}
+	if len(h[fieldVersion]) == 0 {
+		h[fieldVersion] = []string{"13"}
+	}
+	if keys := h[fieldKey]; len(keys) == 1 && isKey(keys[0]) {
+		x.key = keys[0]
+	} else {
+		var random [16]byte
+		rand.Read(random[:])
+		x.key, x.ownKey = handshake.NewKey(random), true
+		h[fieldKey] = []string{x.key}
+	}
+	r.Header = h
+	return r
+}
+
+func isKey(key string) bool {
+	raw, err := base64.StdEncoding.DecodeString(key)
+	return err == nil && len(raw) == 16 && len(key) == 24
+}
+
+// Accept implements transport.Acceptor, for our own Accept.
+func (x *crossing) Accept(h http.Header) (transport.Stream, error) {
+	switch {
+	case x.taken():
+		return nil, errors.New("the stream was taken already")
+	case x.status != 0:
+		return nil, fmt.Errorf("the request was answered with %d already", x.status)
+	}
+	s, err := x.open(h)
+	x.stream = s
+	return s, err
+}
+
+func (x *crossing) taken() bool { return x.conn != nil || x.stream != nil }
+
+// open answers 200 with what of h belongs there, and takes the stream. h is changed.
+func (x *crossing) open(h http.Header) (transport.Stream, error) {
+	dropConnectionFields(h)
+	if x.ownKey {
+		delete(h, fieldAccept)
+	}
+	if x.native != nil {
+		return x.native.Accept(h)
+	}
+	return stock.Accept(x.w, x.r, h)
+}
+
+// finish is called when the handler has returned.
+func (x *crossing) finish() {
+	s := x.stream
+	switch {
+	case x.conn != nil:
+		s = x.conn.handlerReturned()
+	case s == nil && (x.status == 0 || x.status == http.StatusSwitchingProtocols):
+		x.refuse(http.StatusNotImplemented, "the handler gave no answer to the request for a WebSocket")
+	}
+	if x.native == nil && s != nil {
+		// net/http ends the stream when its handler returns.
+		<-s.Done()
+	}
+}
+
+// refuse answers in the handler's place.
+func (x *crossing) refuse(status int, why string) {
+	x.status, x.refused = status, true
+	clear(x.w.Header())
+	http.Error(x.w, why, status)
+}
+
+// Header implements http.ResponseWriter.
+func (x *crossing) Header() http.Header { return x.w.Header() }
+
+// WriteHeader implements http.ResponseWriter. A 101 waits for Hijack.
+func (x *crossing) WriteHeader(status int) {
+	switch {
+	case x.taken() || x.status != 0 && x.status != http.StatusSwitchingProtocols:
+		// As net/http does, without its line in the log.
+	case status == http.StatusSwitchingProtocols:
+		x.status, x.switching = status, x.w.Header().Clone()
+	case 200 <= status && status < 300:
+		// It would open the WebSocket.
+		x.refuse(http.StatusNotImplemented, fmt.Sprintf("the handler answered %d to the request for a WebSocket, not 101", status))
+	default:
+		if status >= 300 {
+			x.status = status
+		}
+		x.w.WriteHeader(status)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (x *crossing) Write(p []byte) (int, error) {
+	if x.taken() {
+		return 0, http.ErrHijacked
+	}
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case x.status == http.StatusSwitchingProtocols:
+		return 0, http.ErrBodyNotAllowed
+	case x.refused:
+		return len(p), nil
+	}
+	return x.w.Write(p)
+}
+
+// Flush implements http.Flusher.
+func (x *crossing) Flush() { x.FlushError() }
+
+// FlushError is what http.ResponseController calls for Flush.
+func (x *crossing) FlushError() error {
+	switch {
+	case x.taken():
+		return http.ErrHijacked
+	case x.status == http.StatusSwitchingProtocols:
+		return nil
+	case x.status == 0:
+		x.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(x.w).Flush()
+}
+
+// InEarlyData and AwaitHandshake are what package transport asks a server's Acceptor.
+func (x *crossing) InEarlyData() bool { return transport.InEarlyData(x.r.Context()) }
+
+func (x *crossing) AwaitHandshake(ctx context.Context) error {
+	if a, ok := x.native.(interface{ AwaitHandshake(context.Context) error }); ok {
+		return a.AwaitHandshake(ctx)
+	}
+	return nil
+}
+
+// Unwrap gives http.ResponseController what is not changed here: deadlines, EnableFullDuplex.
+func (x *crossing) Unwrap() http.ResponseWriter { return x.w }
+
+// Hijack implements http.Hijacker.
+func (x *crossing) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if x.taken() {
+		return nil, nil, http.ErrHijacked
+	}
+	if x.status != 0 && x.status != http.StatusSwitchingProtocols {
+		return nil, nil, fmt.Errorf("weft: Bridge: Hijack after the request was answered with %d", x.status)
+	}
+	// Code that upgrades by Hijack knows nothing of early data.
+	if err := x.AwaitHandshake(x.r.Context()); err != nil {
+		return nil, nil, fmt.Errorf("weft: Bridge: Hijack of a request in early data: %w", err)
+	}
+	c := newBridgeConn(x)
+	if x.status == http.StatusSwitchingProtocols {
+		if err := c.switchProtocols(x.switching); err != nil {
+			return nil, nil, err
+		}
+	}
+	x.conn = c
+	return c, bufio.NewReadWriter(bufio.NewReaderSize(c, hijackBuffer), bufio.NewWriterSize(c, hijackBuffer)), nil
+}
+
+// hijackBuffer is net/http's size. Libraries go on to use the buffers.
+const hijackBuffer = 4 << 10
+
+var (
+	_ http.Hijacker      = (*crossing)(nil)
+	_ http.Flusher       = (*crossing)(nil)
+	_ transport.Acceptor = (*crossing)(nil)
+)

@@ -1,0 +1,261 @@
+package weft
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weftws/weft/internal/transport"
+)
+
+// A bridgeConn is the net.Conn that a handler hijacks.
+//
+//	answer ──┬─ a right 101 ─▶ open: the streamConn is all
+//	         └─ any other answer, Close, the client gave up ─▶ over: err says why
+type bridgeConn struct {
+	streamConn // Invariant: its stream is set before opened is
+	opened     atomic.Bool
+	gone       <-chan struct{} // closed when the client gave up, while not opened
+
+	answering gate      // held by who writes the answer, or uses x.w
+	x         *crossing // nil once opened
+	answer    bridgeAnswer
+
+	local, remote net.Addr // while not opened
+
+	mu            sync.Mutex
+	err           error // why it is over
+	readDeadline  time.Time
+	writeDeadline time.Time
+	changed       chan struct{} // closed when one of the above or opened changes; nil while nobody waits
+}
+
+func newBridgeConn(x *crossing) *bridgeConn {
+	c := &bridgeConn{x: x, gone: x.r.Context().Done()}
+	c.local, _ = x.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if ap, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
+		c.remote = net.TCPAddrFromAddrPort(ap)
+	}
+	return c
+}
+
+// start makes s the tunnel. Called with answering held, or before anybody else knows c.
+func (c *bridgeConn) start(s transport.Stream) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		s.Abort()
+		return c.err
+	}
+	s.SetReadDeadline(c.readDeadline)
+	s.SetWriteDeadline(c.writeDeadline)
+	c.stream, c.x, c.answer = s, nil, bridgeAnswer{}
+	c.opened.Store(true)
+	c.wake()
+	return nil
+}
+
+// fail ends c with err, if it is not open or over, and returns why it is over.
+func (c *bridgeConn) fail(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil && !c.opened.Load() {
+		c.err = err
+		c.wake()
+	}
+	return c.err
+}
+
+// wake is called with mu held.
+func (c *bridgeConn) wake() {
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// watch returns a channel that is closed when something has changed, the read deadline, and why c is over.
+func (c *bridgeConn) watch() (changed <-chan struct{}, deadline time.Time, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changed == nil {
+		c.changed = make(chan struct{})
+	}
+	return c.changed, c.readDeadline, c.err
+}
+
+// overErr says why c is over; nil: it is not.
+func (c *bridgeConn) overErr() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// answerErr says why no answer can be written, or why not now.
+func (c *bridgeConn) answerErr() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d := c.writeDeadline; c.err == nil && !d.IsZero() && !time.Now().Before(d) {
+		return os.ErrDeadlineExceeded
+	}
+	return c.err
+}
+
+// awaitOpen waits for the answer.
+func (c *bridgeConn) awaitOpen() error {
+	for !c.opened.Load() {
+		changed, deadline, err := c.watch()
+		if c.opened.Load() {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		var passed <-chan time.Time
+		if !deadline.IsZero() {
+			passed = time.After(time.Until(deadline))
+		}
+		select {
+		case <-changed:
+		case <-c.gone:
+			c.fail(errGaveUp)
+		case <-passed:
+			return os.ErrDeadlineExceeded
+		}
+	}
+	return nil
+}
+
+var errGaveUp = errors.New("weft: Bridge: the client gave up before the answer")
+
+func (c *bridgeConn) Read(p []byte) (int, error) {
+	if err := c.awaitOpen(); err != nil {
+		return 0, err
+	}
+	return c.streamConn.Read(p)
+}
+
+// WriteTo implements io.WriterTo: io.Copy, as proxies use it, needs no buffer.
+func (c *bridgeConn) WriteTo(w io.Writer) (n int64, err error) {
+	if err := c.awaitOpen(); err != nil {
+		return 0, err
+	}
+	c.reading.lock(context.Background())
+	defer c.reading.unlock()
+	for {
+		p := c.rest
+		if len(p) == 0 {
+			p, err = c.stream.Receive()
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		written, err := w.Write(p)
+		n += int64(written)
+		c.rest = p[written:]
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+func (c *bridgeConn) Write(p []byte) (int, error) {
+	if c.opened.Load() {
+		return c.streamConn.Write(p)
+	}
+	return c.writeAnswer(p)
+}
+
+// beforeOpen calls f, unless c is open or over; only one such call runs at a time. It reports whether c is open.
+func (c *bridgeConn) beforeOpen(f func()) (open bool, err error) {
+	if c.opened.Load() {
+		return true, nil
+	}
+	c.answering.lock(context.Background())
+	defer c.answering.unlock()
+	if c.opened.Load() {
+		return true, nil
+	}
+	if err := c.overErr(); err != nil {
+		return false, err
+	}
+	f()
+	return false, nil
+}
+
+// Close is streamConn's, or ends the answer.
+func (c *bridgeConn) Close() error {
+	if open, _ := c.beforeOpen(c.conclude); open {
+		return c.streamConn.Close()
+	}
+	if c.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// CloseWrite is streamConn's, or ends the answer.
+func (c *bridgeConn) CloseWrite() error {
+	open, err := c.beforeOpen(c.conclude)
+	if open {
+		return c.streamConn.CloseWrite()
+	}
+	return err
+}
+
+func (c *bridgeConn) LocalAddr() net.Addr {
+	if c.opened.Load() {
+		return c.streamConn.LocalAddr()
+	}
+	return addrOr(c.local)
+}
+
+func (c *bridgeConn) RemoteAddr() net.Addr {
+	if c.opened.Load() {
+		return c.streamConn.RemoteAddr()
+	}
+	return addrOr(c.remote)
+}
+
+func (c *bridgeConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+func (c *bridgeConn) SetReadDeadline(t time.Time) error {
+	if c.setEarly(&c.readDeadline, t) {
+		return nil
+	}
+	return c.streamConn.SetReadDeadline(t)
+}
+
+func (c *bridgeConn) SetWriteDeadline(t time.Time) error {
+	if c.setEarly(&c.writeDeadline, t) {
+		return nil
+	}
+	return c.streamConn.SetWriteDeadline(t)
+}
+
+// setEarly sets a deadline that the stream gets when it opens. It reports false if it is open.
+func (c *bridgeConn) setEarly(deadline *time.Time, t time.Time) bool {
+	if c.opened.Load() {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opened.Load() {
+		return false
+	}
+	*deadline = t
+	c.wake()
+	return true
+}

@@ -1,0 +1,4 @@
+package h2net
+
+// Flush implements transport.FlushStream.
+func (st *stream) Flush() { st.c.f.Finish() }

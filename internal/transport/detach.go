@@ -1,0 +1,27 @@
+package transport
+
+import (
+	"github.com/weftws/weft/internal/deflate"
+	"github.com/weftws/weft/internal/frame"
+)
+
+// Detach takes what is under a *weft.Conn that nobody has used yet, for a package that gives WebSockets an API of its own. It
+// fails if the Conn is closing already. The root package sets it.
+var Detach func(conn any) (Detached, error)
+
+// Detached is an open WebSocket without its Conn: the bytes, and what the opening handshake agreed on.
+type Detached struct {
+	Stream      Stream
+	Side        frame.Side      // ours
+	Deflate     *deflate.Params // as agreed; nil: no compression
+	Subprotocol string
+	Confirm     func()         // to be told once that a valid frame has come; nil: nobody wants to know
+	MaskKey     func() [4]byte // a fresh key for each frame of a client's
+}
+
+// A FlushStream can say when what was queued has left. A Stream may be one.
+type FlushStream interface {
+	Stream
+	// Flush returns when the network has taken what was queued, as far as the peer's window lets it, or when it never will.
+	Flush()
+}

@@ -1,0 +1,185 @@
+package interop
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"golang.org/x/net/websocket"
+
+	"github.com/weftws/weft"
+)
+
+// startBridged serves what handler makes of the record, over TLS.
+func startBridged(t *testing.T, cert *certificate, handler func(*record) http.Handler) *weftServer {
+	t.Helper()
+	return startWeft(t, cert, func(s *weft.Server) { s.Handler = handler(s.ErrorLog.Writer().(*record)) })
+}
+
+// A weft client over HTTP/2, and handlers made with libraries that know HTTP/1.1 only.
+func TestBridge(t *testing.T) {
+	cert := newCertificate(t)
+	for _, l := range libraries {
+		t.Run(l.name, func(t *testing.T) {
+			srv := startBridged(t, cert, l.echo)
+			url := fmt.Sprintf("wss://127.0.0.1:%d", srv.port)
+			k := talk{
+				dial: dialWith(newDialer(t, cert), overHTTP2), url: url, server: srv.record,
+				carried: "library=" + l.name, deflate: l.acceptDeflate, noFragments: l.noFragments,
+			}
+			k.run(t)
+			t.Run("ping", func(t *testing.T) { ping(t, dialWeft(t, newDialer(t, cert), url, offer{})) })
+		})
+	}
+}
+
+// The same on net/http's own HTTP/2. The handlers return at once where the library reads in a goroutine of its own.
+func TestBridgeOnNetHTTP(t *testing.T) {
+	cert := newCertificate(t)
+	p, url := startNetHTTP(t, cert, "http2xconnect=1")
+	for _, l := range libraries {
+		t.Run(l.name, func(t *testing.T) {
+			k := talk{
+				dial: dialWith(newDialer(t, cert), overHTTP2), url: url + "/" + l.name, server: p.record,
+				carried: "library=" + l.name, deflate: l.acceptDeflate, noFragments: l.noFragments,
+			}
+			k.run(t)
+		})
+	}
+	t.Run("weft", func(t *testing.T) {
+		k := talk{
+			dial: dialWith(newDialer(t, cert), overHTTP2), url: url + "/weft", server: p.record,
+			carried: "version=HTTP/2.0", deflate: []string{"takeover", "no-takeover"},
+		}
+		k.run(t)
+	})
+}
+
+// A reverse proxy behind the bridge, and a server for HTTP/1.1 behind it.
+func TestBridgeReverseProxy(t *testing.T) {
+	cert := newCertificate(t)
+	rec := newRecord()
+	backend := serveHTTP(t, gorillaLibrary.echo(rec), nil)
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: backend})
+	srv := startBridged(t, cert, func(*record) http.Handler { return proxy })
+	k := talk{
+		dial: dialWith(newDialer(t, cert), overHTTP2), url: fmt.Sprintf("wss://127.0.0.1:%d", srv.port), server: rec,
+		carried: "library=gorilla", deflate: gorillaLibrary.acceptDeflate,
+	}
+	k.run(t)
+	t.Run("refusal", func(t *testing.T) {
+		refusing := serveHTTP(t, http.NotFoundHandler(), nil)
+		proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: refusing})
+		srv := startBridged(t, cert, func(*record) http.Handler { return proxy })
+		c, resp, err := newDialer(t, cert).Dial(t.Context(), fmt.Sprintf("wss://127.0.0.1:%d/echo", srv.port), nil)
+		if err == nil {
+			c.CloseNow()
+		}
+		if resp == nil || resp.StatusCode != http.StatusNotFound {
+			t.Errorf("Dial: %+v, %v; want the backend's 404", resp, err)
+		}
+	})
+}
+
+// golang.org/x/net/websocket has no fragments, close codes or compression: text, binary, ping, and an end.
+func TestBridgeXNet(t *testing.T) {
+	cert := newCertificate(t)
+	type message struct {
+		text bool
+		p    []byte
+	}
+	codec := websocket.Codec{
+		Marshal: func(v any) ([]byte, byte, error) {
+			m := v.(message)
+			if m.text {
+				return m.p, websocket.TextFrame, nil
+			}
+			return m.p, websocket.BinaryFrame, nil
+		},
+		Unmarshal: func(p []byte, typ byte, v any) error {
+			*v.(*message) = message{typ == websocket.TextFrame, p}
+			return nil
+		},
+	}
+	srv := startBridged(t, cert, func(rec *record) http.Handler {
+		return websocket.Server{Handler: func(c *websocket.Conn) {
+			defer c.Close()
+			rec.printf("open library=x/net subprotocol=%v", c.Config().Protocol)
+			for {
+				var m message
+				if err := codec.Receive(c, &m); err != nil {
+					rec.printf("end %v", err)
+					return
+				}
+				codec.Send(c, m)
+			}
+		}}
+	})
+	url := fmt.Sprintf("wss://127.0.0.1:%d/echo", srv.port)
+	d := newDialer(t, cert)
+	s := dialWith(d, overHTTP2)(t, url, offer{subprotocols: []string{"only"}})
+	if got := s.subprotocol(); got != "only" {
+		t.Errorf("subprotocol %q", got)
+	}
+	srv.record.await(t, "open library=x/net")
+	for _, size := range []int{0, 1, 125, 126, 65536, 1 << 20} {
+		exchange(t, s, false, pattern(size))
+	}
+	exchange(t, s, true, []byte("zażółć"))
+	if err := s.close(1000, "bye"); err != nil {
+		t.Error(err)
+	}
+	srv.record.await(t, "end EOF")
+	ping(t, dialWeft(t, d, url, offer{}))
+}
+
+func ping(t *testing.T, s *weftSocket) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(s.c.CloseRead(t.Context()), patience)
+	defer cancel()
+	if err := s.c.Ping(ctx); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+	s.close(1000, "")
+}
+
+// Chromium, and gorilla's handler: the page and its WebSockets on one HTTP/2 connection.
+func TestBridgeChromium(t *testing.T) {
+	browser := startChromium(t)
+	cert := newCertificate(t)
+	srv := startBridged(t, cert, func(rec *record) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("GET /echo", gorillaLibrary.echo(rec))
+		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+			http.ServeFile(w, r, filepath.Join("testdata", "page.html"))
+		})
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			rec.printf("request path=%s remote=%s end", r.URL.Path, r.RemoteAddr)
+			mux.ServeHTTP(w, r)
+		})
+	})
+	tab := newTab(t, browser)
+	origin := fmt.Sprintf("localhost:%d", srv.port)
+	if err := chromedp.Do(tab, chromedp.Navigate("https://"+origin+"/")); err != nil {
+		t.Fatalf("navigate: %v", err)
+	}
+	page := remoteOf(srv.record.await(t, "request path=/ "))
+	k := talk{
+		dial: func(t *testing.T, url string, o offer) socket { return dialChromium(t, tab, url, o) },
+		url:  "wss://" + origin, server: srv.record, carried: "library=gorilla", deflate: gorillaLibrary.acceptDeflate,
+	}
+	k.run(t)
+	for _, line := range srv.record.lines("request path=/echo") {
+		if remoteOf(line) != page {
+			t.Errorf("the page came from %s, but: %s", page, line)
+		}
+	}
+}
+
+func remoteOf(line string) string { return regexp.MustCompile(`remote=\S+`).FindString(line) }
