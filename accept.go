@@ -51,7 +51,7 @@ type AcceptOptions struct {
 }
 
 // Accept answers a client's request for a WebSocket. It works in any http.Handler and for any version of HTTP that the
-// request came by: HTTP/1.1 (by Hijack), HTTP/2 on a server set up by [ConfigureServer] or [Server], and net/http's own HTTP/2
+// request came by: HTTP/1.1 (by Hijack), HTTP/2 on a server set up by [ConfigureServer] or [Server], HTTP/3 on a Server, and net/http's own HTTP/2
 // where the process runs with GODEBUG=http2xconnect=1. If the request is not one for a WebSocket or may not have one, Accept
 // answers it with the right status (400, 403, 405, 426, 501) and returns a *HandshakeError.
 //

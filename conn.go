@@ -115,7 +115,7 @@ func newConn(s transport.Stream, opt *connOptions, subprotocol string) *Conn {
 // Subprotocol returns the subprotocol that was agreed on, or "".
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
-// Version returns the version of HTTP under the WebSocket: "HTTP/1.1" or "HTTP/2.0".
+// Version returns the version of HTTP under the WebSocket: "HTTP/1.1", "HTTP/2.0" or "HTTP/3.0".
 func (c *Conn) Version() string { return c.stream.Info().Proto }
 
 // SetReadLimit sets how many bytes a message may have, counted after inflating. The default is 1 MiB; 0 or less means no

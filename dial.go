@@ -16,8 +16,9 @@ import (
 	"github.com/weftws/weft/negotiate"
 )
 
-// Dial opens a WebSocket at a ws or wss URL. By default it takes a stream on an HTTP/2 connection to the same origin that it has,
-// else it connects, takes HTTP/2 if the server announces WebSockets over it (RFC 8441), and an HTTP/1.1 Upgrade if not (RFC 6455).
+// Dial opens a WebSocket at a ws or wss URL. By default it takes a stream on an HTTP/2 or HTTP/3 connection to the same origin that it
+// has, else it connects: by HTTP/2 if the server announces WebSockets over it (RFC 8441), which it assumes until it knows better; by
+// an HTTP/1.1 Upgrade if not (RFC 6455); and by HTTP/3 (RFC 9220) where something has said that the origin has that.
 //
 // ctx bounds the Dial, not the life of the Conn. The error is a *DialError with every attempt; its Err is a *HandshakeError
 // when the server answered, and then the response is returned too: its Body holds what the server said within a second, up to 64 KiB, and

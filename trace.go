@@ -13,7 +13,7 @@ import (
 // A Trace says how a WebSocket came to be and where it rides. Its JSON has the keys below; in [Step] durations are milliseconds.
 type Trace struct {
 	URL     string `json:"url"`     // dialed; "" on a server
-	Version string `json:"version"` // "HTTP/1.1" or "HTTP/2.0"; "" if it did not open
+	Version string `json:"version"` // "HTTP/1.1", "HTTP/2.0" or "HTTP/3.0"; "" if it did not open
 	Rung    Rung   `json:"rung"`    // by which the Dial succeeded; "" on a server
 	Reused  bool   `json:"reused"`  // it rides on a connection that was there before the Dial
 
