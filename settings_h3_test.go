@@ -1,0 +1,55 @@
+package weft_test
+
+import (
+	"crypto/tls"
+	"net/http"
+	"testing"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/weftws/weft"
+	"github.com/weftws/weft/internal/simnet"
+)
+
+// A server that says nothing before the handshake is complete costs a round trip more: a CONNECT waits for SETTINGS (RFC 9220,
+// Section 3), and over HTTP/3 they are not assumed.
+func TestH3LateSettings(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+			cert, roots := simnet.Certificate("example.com")
+			n.AddHost("example.com", "10.0.0.2")
+			s := &http3.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(http.StatusOK)
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			})}
+			tr := &quic.Transport{Conn: n.ListenPacket(serverAddr)}
+			l, err := tr.ListenEarly(http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan struct{})
+			go func() {
+				defer close(served)
+				c, err := l.Accept(t.Context())
+				if err != nil {
+					return
+				}
+				if late {
+					<-c.HandshakeComplete()
+				}
+				s.ServeQUICConn(c)
+			}()
+			d := &weft.Dialer{TLSConfig: &tls.Config{RootCAs: roots}, NetDial: n.DialContext, NetDialUDP: n.DialUDP, Policy: weft.Policy{Rungs: rungs(weft.H3)}}
+			e := &env{t: t, ctx: t.Context(), net: n, dialer: d, url: "wss://example.com:443"}
+			c, got := e.countRTT(nil)
+			wantRTT(t, "h3", c, got, map[bool]int{false: 2, true: 3}[late])
+			c.CloseNow()
+			d.Close()
+			<-served
+			l.Close()
+			tr.Close()
+		})
+	}
+}
