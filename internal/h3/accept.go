@@ -22,7 +22,7 @@ func Accept(w http.ResponseWriter, r *http.Request, h http.Header) (transport.St
 	info := transport.Info{}
 	info.LocalAddr, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	info.RemoteAddr, _ = r.Context().Value(http3.RemoteAddrContextKey).(net.Addr)
-	st, err := accept(w, h, foreignConn{}, info, 0)
+	st, err := accept(w, h, foreignConn{}, &foreignWriter, info, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func Accept(w http.ResponseWriter, r *http.Request, h http.Header) (transport.St
 }
 
 // accept takes the stream over from quic-go's server.
-func accept(w http.ResponseWriter, h http.Header, conn under, info transport.Info, writeTimeout time.Duration) (*stream, error) {
+func accept(w http.ResponseWriter, h http.Header, conn under, wr *writer, info transport.Info, writeTimeout time.Duration) (*stream, error) {
 	streamer := streamerOf(w)
 	if streamer == nil {
 		return nil, errors.New("the response writer is none of quic-go's HTTP/3 server")
@@ -48,7 +48,7 @@ func accept(w http.ResponseWriter, h http.Header, conn under, info transport.Inf
 	if err != nil {
 		return nil, err
 	}
-	return newStream(hs.QUICStream(), &accepted{under: conn, hs: hs}, info, writeTimeout), nil
+	return newStream(hs.QUICStream(), &accepted{under: conn, hs: hs}, wr, info, writeTimeout), nil
 }
 
 func streamerOf(w http.ResponseWriter) http3.HTTPStreamer {
@@ -84,6 +84,9 @@ func (sc *serverConn) released(*stream) { sc.add(-1) }
 
 // A foreignConn is a connection of a server that is not ours. It shows neither itself nor its number.
 type foreignConn struct{}
+
+// foreignWriter is for all of them: it never waits.
+var foreignWriter writer
 
 func (foreignConn) lost(err error) *ConnError { return connError(err, true) }
 func (foreignConn) released(*stream)          {}

@@ -25,6 +25,7 @@ type ClientConn struct {
 	sessions *connSessions // nil: none
 	settings chan struct{}
 	done     chan struct{}
+	writer   writer
 
 	early      bool     // Dial returned before the handshake
 	remembered settings // what requests in early data rely on
@@ -167,7 +168,9 @@ func (cc *ClientConn) OpenConnect(req transport.ConnectRequest) (*Call, error) {
 		return nil, ErrNoSlot
 	}
 	call := &Call{cc: cc, answered: make(chan struct{}), early: !cc.handshakeDone()}
-	call.st = newStream(cc.spare, call, transport.Info{ConnID: cc.id, LocalAddr: cc.LocalAddr(), RemoteAddr: cc.RemoteAddr()}, cc.opt.WriteTimeout)
+	call.st = newStream(cc.spare, call, &cc.writer, transport.Info{
+		ConnID: cc.id, LocalAddr: cc.LocalAddr(), RemoteAddr: cc.RemoteAddr(),
+	}, cc.opt.WriteTimeout)
 	cc.spare = nil
 	cc.live[call] = struct{}{}
 	go call.run(fields.frame)

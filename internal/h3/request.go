@@ -127,7 +127,7 @@ func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 	ex.mu.Unlock()
 	sc := ex.sc
 	sc.add(1)
-	st, err := accept(ex.w, h, sc, transport.Info{
+	st, err := accept(ex.w, h, sc, &sc.writer, transport.Info{
 		ConnID: sc.id, LocalAddr: sc.q.LocalAddr(), RemoteAddr: sc.q.RemoteAddr(),
 	}, sc.srv.WriteTimeout)
 	if err != nil {

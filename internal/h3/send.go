@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
@@ -140,16 +142,104 @@ func (s *stream) take(dst []byte) []byte {
 	if n <= 0 {
 		transport.PutBuffer(s.queue)
 		s.queue, s.off = nil, 0
+		s.ahead, s.blocked = 0, false
 		return dst
 	}
 	dst = append(appendData(dst, n), s.queue[s.off:s.off+n]...)
+	s.taken(n)
+	return dst
+}
+
+// taken takes n bytes off the queue. Called with the mutex held.
+func (s *stream) taken(n int) {
 	if s.off += n; s.off == len(s.queue) {
 		s.queue, s.off = s.queue[:0], 0
 	}
 	if s.waiting > 0 {
 		s.changed.Broadcast()
 	}
-	return dst
+}
+
+// handoff leaves what is queued to the connection's writer, if it is little. Called with the mutex held.
+func (s *stream) handoff() bool {
+	if s.blocked || s.ahead+s.pending() > maxAhead {
+		return false
+	}
+	if !s.listed {
+		s.listed = true
+		s.writer.add(s)
+	}
+	return true
+}
+
+// tryWrite gives QUIC what is queued, if it takes all of that at once. Otherwise the Flusher does it, which waits. scratch is
+// the caller's.
+func (s *stream) tryWrite(scratch []byte) {
+	s.out.Lock()
+	s.listed = false
+	n := s.pending()
+	if n == 0 || s.out.Busy() || s.gone {
+		s.out.Unlock()
+		return
+	}
+	if s.ahead+n <= maxAhead {
+		// No lock is held across I/O: TryWriteAll only copies.
+		err := s.q.TryWriteAll(append(appendData(scratch[:0], n), s.queue[s.off:]...))
+		if err == nil {
+			s.ahead += n
+			s.taken(n)
+			transport.PutBuffer(s.queue)
+			s.queue = nil
+			s.out.Unlock()
+			return
+		}
+	}
+	s.blocked = true
+	s.out.FlushNow()
+}
+
+// A writer writes for the streams of one connection. Like the Flusher it yields first: what many streams queue meanwhile
+// shares packets, which QUIC sends as soon as it knows of something to send.
+type writer struct {
+	mu      sync.Mutex
+	streams []*stream // that have something queued
+	spare   []*stream
+	running bool
+	start   func() // run, so that starting it does not allocate
+}
+
+func (w *writer) add(s *stream) {
+	w.mu.Lock()
+	w.streams = append(w.streams, s)
+	start := !w.running
+	w.running = true
+	if w.start == nil {
+		w.start = w.run
+	}
+	w.mu.Unlock()
+	if start {
+		go w.start()
+	}
+}
+
+func (w *writer) run() {
+	scratch := transport.GetBuffer(maxAhead + maxFrameHead)
+	defer transport.PutBuffer(scratch)
+	runtime.Gosched()
+	w.mu.Lock()
+	for len(w.streams) > 0 {
+		streams := w.streams
+		w.streams, w.spare = w.spare[:0], nil
+		w.mu.Unlock()
+		for _, s := range streams {
+			s.tryWrite(scratch)
+		}
+		clear(streams)
+		w.mu.Lock()
+		w.spare = streams
+	}
+	w.running = false
+	w.mu.Unlock()
 }
 
 // writeFailed is told the Flusher's first error. What the peer has sent before is still worth reading, for a Close frame may be
@@ -181,4 +271,6 @@ const (
 	maxQueue = 64 << 10
 	// trySlack is how much more TrySend may queue, so that control frames pass when messages wait.
 	trySlack = 4 << 10
+	// maxAhead is how many bytes QUIC gets without waiting for it to send them.
+	maxAhead = 16 << 10
 )

@@ -140,6 +140,8 @@ type serverConn struct {
 	q   *quic.Conn
 	id  uint64
 
+	writer writer
+
 	mu       sync.Mutex
 	active   int // requests whose handlers run, and streams
 	draining bool

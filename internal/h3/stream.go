@@ -21,14 +21,18 @@ import (
 //
 // It has no goroutine of its own but for Handle, and while something is written.
 type stream struct {
-	q    *quic.Stream
-	conn under
-	info transport.Info
+	q      *quic.Stream
+	conn   under
+	writer *writer // the connection's
+	info   transport.Info
 
 	// out's mutex guards everything down to the reader's part.
 	out       transport.Flusher
 	queue     []byte // queue[off:] waits for out
 	off       int
+	listed    bool          // in the writer's list
+	ahead     int           // bytes that the writer gave to QUIC since out last waited for it
+	blocked   bool          // QUIC did not take them: out's turn
 	closed    bool          // by Close or Abort: Send and Receive say net.ErrClosed
 	gone      bool          // nothing is left to do
 	over      bool          // and the connection has been told
@@ -65,9 +69,9 @@ type under interface {
 }
 
 // newStream returns the stream on q. writeTimeout bounds how long the peer may accept nothing of what is queued.
-func newStream(q *quic.Stream, conn under, info transport.Info, writeTimeout time.Duration) *stream {
+func newStream(q *quic.Stream, conn under, w *writer, info transport.Info, writeTimeout time.Duration) *stream {
 	info.Proto, info.Secure, info.StreamID = "HTTP/3.0", true, uint64(q.StreamID())
-	s := &stream{q: q, conn: conn, info: info, size: minReadSize, frames: unframer{tunnel: true}}
+	s := &stream{q: q, conn: conn, writer: w, info: info, size: minReadSize, frames: unframer{tunnel: true}}
 	s.changed.L = &s.out
 	s.out.Conn = q
 	s.out.Timeout = writeTimeout
@@ -75,6 +79,7 @@ func newStream(q *quic.Stream, conn under, info transport.Info, writeTimeout tim
 		s.out.Timeout = defaultWriteTimeout
 	}
 	s.out.Take = s.take
+	s.out.Handoff = s.handoff
 	s.out.Failed = s.writeFailed
 	s.out.Lock()
 	s.unwatch = context.AfterFunc(q.Context(), s.sendingEnded)

@@ -35,6 +35,10 @@ type Flusher struct {
 
 	Conn DeadlineWriter
 
+	// Handoff, if set, is asked with the mutex held before a goroutine is started. Where it returns true, the owner writes by
+	// itself what is queued, or calls Flush again.
+	Handoff func() bool
+
 	// Timeout bounds one Write; 0 means none. A peer that reads nothing for so long fails the connection.
 	Timeout time.Duration
 
@@ -113,7 +117,7 @@ func (f *Flusher) Flush() {
 
 // FlushNow is Flush that does not wait for the end of a batch. Called with the mutex held; unlocks it.
 func (f *Flusher) FlushNow() {
-	if f.flushing || f.failed {
+	if f.flushing || f.failed || f.Handoff != nil && f.Handoff() {
 		f.Unlock()
 		return
 	}
@@ -125,6 +129,9 @@ func (f *Flusher) FlushNow() {
 	f.Unlock()
 	go start()
 }
+
+// Busy reports whether somebody is writing, or nobody may any more. Called with the mutex held.
+func (f *Flusher) Busy() bool { return f.flushing || f.failed }
 
 // Finish writes what is queued and returns when that is done or has failed. Called without the mutex.
 func (f *Flusher) Finish() {

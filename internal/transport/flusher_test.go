@@ -167,6 +167,50 @@ func TestLongBatch(t *testing.T) {
 	})
 }
 
+// A reading goroutine that ends its batch by EndSoon does not wait for the network.
+func TestEndSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{delay: time.Second}
+		q := newQueued(s)
+		start := time.Now()
+		q.Begin()
+		q.send("a")
+		q.send("b")
+		q.EndSoon()
+		if time.Since(start) != 0 {
+			t.Error("EndSoon has waited for the network")
+		}
+		q.Finish()
+		want(t, s, "ab")
+		q.Begin()
+		q.EndSoon() // nothing was queued
+		q.send("c")
+		q.Finish()
+		want(t, s, "ab", "c")
+	})
+}
+
+// An owner that takes the writing on gets no goroutine, until it declines.
+func TestHandoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{}
+		q := newQueued(s)
+		takes := true
+		q.Handoff = func() bool { return takes }
+		q.send("a")
+		synctest.Wait()
+		want(t, s)
+		takes = false
+		q.send("b")
+		synctest.Wait()
+		want(t, s, "ab")
+		takes = true
+		q.send("c")
+		q.Finish() // writes all the same
+		want(t, s, "ab", "c")
+	})
+}
+
 func TestFlushFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sink{fail: errors.New("no network")}
