@@ -17,26 +17,28 @@ import (
 )
 
 // startBridged serves what handler makes of the record, over TLS.
-func startBridged(t *testing.T, cert *certificate, handler func(*record) http.Handler) *weftServer {
+func (v version) startBridged(t *testing.T, cert *certificate, handler func(*record) http.Handler) *weftServer {
 	t.Helper()
-	return startWeft(t, cert, func(s *weft.Server) { s.Handler = handler(s.ErrorLog.Writer().(*record)) })
+	return v.start(t, cert, func(s *weft.Server) { s.Handler = handler(s.ErrorLog.Writer().(*record)) })
 }
 
-// A weft client over HTTP/2, and handlers made with libraries that know HTTP/1.1 only.
+// A weft client over HTTP/2 and HTTP/3, and handlers made with libraries that know HTTP/1.1 only.
 func TestBridge(t *testing.T) {
 	cert := newCertificate(t)
-	for _, l := range libraries {
-		t.Run(l.name, func(t *testing.T) {
-			srv := startBridged(t, cert, l.echo)
-			url := fmt.Sprintf("wss://127.0.0.1:%d", srv.port)
-			k := talk{
-				dial: dialWith(newDialer(t, cert), overHTTP2), url: url, server: srv.record,
-				carried: "library=" + l.name, deflate: l.acceptDeflate, noFragments: l.noFragments,
-			}
-			k.run(t)
-			t.Run("ping", func(t *testing.T) { ping(t, dialWeft(t, newDialer(t, cert), url, offer{})) })
-		})
-	}
+	overEach(t, func(t *testing.T, v version) {
+		for _, l := range libraries {
+			t.Run(l.name, func(t *testing.T) {
+				srv := v.startBridged(t, cert, l.echo)
+				url := fmt.Sprintf("wss://127.0.0.1:%d", srv.port)
+				k := talk{
+					dial: dialWith(v.dialer(t, cert), v.want), url: url, server: srv.record,
+					carried: "library=" + l.name, deflate: l.acceptDeflate, noFragments: l.noFragments,
+				}
+				k.run(t)
+				t.Run("ping", func(t *testing.T) { ping(t, dialWeft(t, v.dialer(t, cert), url, offer{})) })
+			})
+		}
+	})
 }
 
 // The same on net/http's own HTTP/2. The handlers return at once where the library reads in a goroutine of its own.
@@ -62,22 +64,24 @@ func TestBridgeOnNetHTTP(t *testing.T) {
 }
 
 // A reverse proxy behind the bridge, and a server for HTTP/1.1 behind it.
-func TestBridgeReverseProxy(t *testing.T) {
+func TestBridgeReverseProxy(t *testing.T) { overEach(t, bridgeReverseProxy) }
+
+func bridgeReverseProxy(t *testing.T, v version) {
 	cert := newCertificate(t)
 	rec := newRecord()
 	backend := serveHTTP(t, gorillaLibrary.echo(rec), nil)
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: backend})
-	srv := startBridged(t, cert, func(*record) http.Handler { return proxy })
+	srv := v.startBridged(t, cert, func(*record) http.Handler { return proxy })
 	k := talk{
-		dial: dialWith(newDialer(t, cert), overHTTP2), url: fmt.Sprintf("wss://127.0.0.1:%d", srv.port), server: rec,
+		dial: dialWith(v.dialer(t, cert), v.want), url: fmt.Sprintf("wss://127.0.0.1:%d", srv.port), server: rec,
 		carried: "library=gorilla", deflate: gorillaLibrary.acceptDeflate,
 	}
 	k.run(t)
 	t.Run("refusal", func(t *testing.T) {
 		refusing := serveHTTP(t, http.NotFoundHandler(), nil)
 		proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: refusing})
-		srv := startBridged(t, cert, func(*record) http.Handler { return proxy })
-		c, resp, err := newDialer(t, cert).Dial(t.Context(), fmt.Sprintf("wss://127.0.0.1:%d/echo", srv.port), nil)
+		srv := v.startBridged(t, cert, func(*record) http.Handler { return proxy })
+		c, resp, err := v.dialer(t, cert).Dial(t.Context(), fmt.Sprintf("wss://127.0.0.1:%d/echo", srv.port), nil)
 		if err == nil {
 			c.CloseNow()
 		}
@@ -88,7 +92,9 @@ func TestBridgeReverseProxy(t *testing.T) {
 }
 
 // golang.org/x/net/websocket has no fragments, close codes or compression: text, binary, ping, and an end.
-func TestBridgeXNet(t *testing.T) {
+func TestBridgeXNet(t *testing.T) { overEach(t, bridgeXNet) }
+
+func bridgeXNet(t *testing.T, v version) {
 	cert := newCertificate(t)
 	type message struct {
 		text bool
@@ -107,7 +113,7 @@ func TestBridgeXNet(t *testing.T) {
 			return nil
 		},
 	}
-	srv := startBridged(t, cert, func(rec *record) http.Handler {
+	srv := v.startBridged(t, cert, func(rec *record) http.Handler {
 		return websocket.Server{Handler: func(c *websocket.Conn) {
 			defer c.Close()
 			rec.printf("open library=x/net subprotocol=%v", c.Config().Protocol)
@@ -122,8 +128,8 @@ func TestBridgeXNet(t *testing.T) {
 		}}
 	})
 	url := fmt.Sprintf("wss://127.0.0.1:%d/echo", srv.port)
-	d := newDialer(t, cert)
-	s := dialWith(d, overHTTP2)(t, url, offer{subprotocols: []string{"only"}})
+	d := v.dialer(t, cert)
+	s := dialWith(d, v.want)(t, url, offer{subprotocols: []string{"only"}})
 	if got := s.subprotocol(); got != "only" {
 		t.Errorf("subprotocol %q", got)
 	}
@@ -153,7 +159,7 @@ func ping(t *testing.T, s *weftSocket) {
 func TestBridgeChromium(t *testing.T) {
 	browser := startChromium(t)
 	cert := newCertificate(t)
-	srv := startBridged(t, cert, func(rec *record) http.Handler {
+	srv := versions[0].startBridged(t, cert, func(rec *record) http.Handler {
 		mux := http.NewServeMux()
 		mux.Handle("GET /echo", gorillaLibrary.echo(rec))
 		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {

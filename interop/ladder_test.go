@@ -29,6 +29,7 @@ func netDial(ctx context.Context, d *weft.Dialer, rawURL string) (net.Conn, erro
 func TestLibraryClientsOnTheLadder(t *testing.T) {
 	cert := newCertificate(t)
 	srv := startWeft(t, cert, nil)
+	quic := startWeftHTTP3(t, cert, nil)
 	plain := startWeft(t, nil, nil)
 	for _, l := range libraries {
 		for _, c := range []struct {
@@ -36,6 +37,7 @@ func TestLibraryClientsOnTheLadder(t *testing.T) {
 			server             *weftServer
 			rungs              []weft.Rung
 		}{
+			{"HTTP3", fmt.Sprintf("wss://127.0.0.1:%d", quic.port), "version=HTTP/3.0", quic, []weft.Rung{weft.H3}},
 			{"HTTP2", fmt.Sprintf("wss://127.0.0.1:%d", srv.port), "version=HTTP/2.0", srv, nil},
 			{"HTTP1", fmt.Sprintf("wss://127.0.0.1:%d", srv.port), "version=HTTP/1.1", srv, []weft.Rung{weft.Upgrade}},
 			{"plain", fmt.Sprintf("ws://127.0.0.1:%d", plain.port), "version=HTTP/1.1", plain, nil},
@@ -50,14 +52,18 @@ func TestLibraryClientsOnTheLadder(t *testing.T) {
 	}
 }
 
-// Many WebSockets of each library share one HTTP/2 connection, and every one works.
-func TestLibraryClientsShare(t *testing.T) {
+// Many WebSockets of each library share one connection of HTTP/2 or HTTP/3, and every one works.
+func TestLibraryClientsShare(t *testing.T) { overEach(t, libraryClientsShare) }
+
+func libraryClientsShare(t *testing.T, v version) {
 	const n = 200
 	cert := newCertificate(t)
 	for _, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
-			srv := startWeft(t, cert, nil)
-			k := talk{dial: l.by(newDialer(t, cert)), url: fmt.Sprintf("wss://127.0.0.1:%d", srv.port), server: srv.record, carried: "version=HTTP/2.0"}
+			srv := v.start(t, cert, nil)
+			k := talk{
+				dial: l.by(v.dialer(t, cert)), url: fmt.Sprintf("wss://127.0.0.1:%d", srv.port), server: srv.record, carried: "version=" + v.want.version,
+			}
 			sockets := make([]socket, n)
 			ids := make([]string, n)
 			each := func(f func(i int)) {

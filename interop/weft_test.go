@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/weftws/weft"
@@ -25,10 +26,32 @@ type carriage struct {
 }
 
 var (
+	overHTTP3     = carriage{"HTTP/3.0", weft.H3, 1}
 	overHTTP2     = carriage{"HTTP/2.0", weft.Settings, 1}
 	overHTTP1     = carriage{"HTTP/1.1", weft.Upgrade, 1}
 	fallenToHTTP1 = carriage{"HTTP/1.1", weft.Upgrade, 2}
 )
+
+// A version is one of those of HTTP that carry many WebSockets on a connection.
+type version struct {
+	name  string
+	start func(t *testing.T, cert *certificate, mod func(*weft.Server)) *weftServer
+	rungs []weft.Rung // that lead to it
+	want  carriage
+}
+
+var versions = []version{{"HTTP2", startWeft, nil, overHTTP2}, {"HTTP3", startWeftHTTP3, []weft.Rung{weft.H3}, overHTTP3}}
+
+// overEach runs a test for each of the versions.
+func overEach(t *testing.T, test func(t *testing.T, v version)) {
+	for _, v := range versions {
+		t.Run(v.name, func(t *testing.T) { test(t, v) })
+	}
+}
+
+func (v version) dialer(t *testing.T, cert *certificate) *weft.Dialer {
+	return newDialer(t, cert, v.rungs...)
+}
 
 // newDialer returns a Dialer that trusts cert.
 func newDialer(t *testing.T, cert *certificate, rungs ...weft.Rung) *weft.Dialer {
@@ -37,7 +60,7 @@ func newDialer(t *testing.T, cert *certificate, rungs ...weft.Rung) *weft.Dialer
 	return d
 }
 
-// dialWith returns a talk's dial. Every WebSocket must have come by want; over HTTP/2 all share one connection.
+// dialWith returns a talk's dial. Every WebSocket must have come by want; over HTTP/2 and HTTP/3 all share one connection.
 func dialWith(d *weft.Dialer, want carriage) func(*testing.T, string, offer) socket {
 	var conn uint64
 	first := true
@@ -57,7 +80,7 @@ func dialWith(d *weft.Dialer, want carriage) func(*testing.T, string, offer) soc
 		if tr.Version != want.version || tr.Rung != want.rung && !(want.rung == weft.Settings && tr.Rung == weft.Assume) {
 			t.Errorf("came by %s, rung %s; want %s, rung %s; attempts: %+v", tr.Version, tr.Rung, want.version, want.rung, tr.Attempts)
 		}
-		if tr.Version == "HTTP/2.0" {
+		if tr.Version != "HTTP/1.1" {
 			if conn != 0 && conn != tr.ConnID {
 				t.Errorf("connection %d, want %d as before", tr.ConnID, conn)
 			}
@@ -166,6 +189,19 @@ type weftServer struct {
 // startWeft serves the echo handler, over TLS if there is a certificate; mod may change the server first.
 func startWeft(t *testing.T, cert *certificate, mod func(*weft.Server)) *weftServer {
 	t.Helper()
+	return serveWeft(t, cert, listen(t), nil, mod)
+}
+
+// startWeftHTTP3 is startWeft with HTTP/3 on the UDP port of the same number.
+func startWeftHTTP3(t *testing.T, cert *certificate, mod func(*weft.Server)) *weftServer {
+	t.Helper()
+	l, pc := listenBoth(t)
+	return serveWeft(t, cert, l, pc, mod)
+}
+
+// serveWeft serves TCP on l, and HTTP/3 on pc if it is not nil.
+func serveWeft(t *testing.T, cert *certificate, l net.Listener, pc net.PacketConn, mod func(*weft.Server)) *weftServer {
+	t.Helper()
 	rec := newRecord()
 	s := &weft.Server{Handler: weftEcho(rec, false), ErrorLog: log.New(rec, "", 0)}
 	if cert != nil {
@@ -174,19 +210,20 @@ func startWeft(t *testing.T, cert *certificate, mod func(*weft.Server)) *weftSer
 	if mod != nil {
 		mod(s)
 	}
-	l := listen(t)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
+	var served sync.WaitGroup
+	served.Go(func() {
 		if cert != nil {
 			s.ServeTLS(l, "", "")
 		} else {
 			s.Serve(l)
 		}
-	}()
+	})
+	if pc != nil {
+		served.Go(func() { s.ServeQUIC(pc) })
+	}
 	t.Cleanup(func() {
 		s.Close()
-		<-served
+		served.Wait()
 		if t.Failed() {
 			t.Logf("the weft server's record:\n%s", rec)
 		}
@@ -201,6 +238,21 @@ func listen(t *testing.T) net.Listener {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// listenBoth opens a TCP and a UDP port of the same number.
+func listenBoth(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for range 100 {
+		l := listen(t)
+		pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: portOf(l)})
+		if err == nil {
+			return l, pc
+		}
+		l.Close()
+	}
+	t.Fatal("no port is free for both TCP and UDP")
+	return nil, nil
 }
 
 func portOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
@@ -283,12 +335,12 @@ func (e *echo) answer(typ weft.MessageType, p []byte) error {
 
 func TestWeftItself(t *testing.T) {
 	cert := newCertificate(t)
-	srv := startWeft(t, cert, nil)
+	srv := startWeftHTTP3(t, cert, nil)
 	url := fmt.Sprintf("wss://127.0.0.1:%d", srv.port)
 	for _, c := range []struct {
 		rung weft.Rung
 		want carriage
-	}{{weft.Settings, overHTTP2}, {weft.Upgrade, overHTTP1}} {
+	}{{weft.H3, overHTTP3}, {weft.Settings, overHTTP2}, {weft.Upgrade, overHTTP1}} {
 		t.Run(string(c.rung), func(t *testing.T) {
 			k := talk{
 				dial: dialWith(newDialer(t, cert, c.rung), c.want), url: url, server: srv.record,
