@@ -87,15 +87,17 @@ func newEnv(t *testing.T, n *simnet.Network, c carrier, h http.Handler, mod func
 	if mod != nil {
 		mod(e.server)
 	}
-	serve := func() { e.server.ServeQUIC(n.ListenPacket(serverAddr)) }
-	if !c.quic {
+	var serve func() error
+	if c.quic {
+		pc := n.ListenPacket(serverAddr)
+		serve = func() error { return e.server.ServeQUIC(pc) }
+	} else {
 		l := n.Listen(serverAddr)
-		serve = func() {
+		serve = func() error {
 			if c.scheme == "wss" {
-				e.server.ServeTLS(l, "", "")
-			} else {
-				e.server.Serve(l)
+				return e.server.ServeTLS(l, "", "")
 			}
+			return e.server.Serve(l)
 		}
 	}
 	served := make(chan struct{})
