@@ -57,16 +57,6 @@ func (s *Sessions) remembered(key string, now time.Time) (settings, bool) {
 	return e.settings, true
 }
 
-// Forget drops what is remembered for key.
-func (s *Sessions) Forget(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if el := s.byKey[key]; el != nil {
-		s.recency.Remove(el)
-		delete(s.byKey, key)
-	}
-}
-
 // find returns key's session, or nil. Called with the lock held.
 func (s *Sessions) find(key string) *session {
 	el := s.byKey[key]
