@@ -38,14 +38,15 @@ type ServerOptions struct {
 	// MaxConcurrentStreams is how many requests and WebSockets one connection may have open; 0: 1000.
 	MaxConcurrentStreams uint32
 
-	// StreamWindow and ConnWindow are receive windows in bytes, for a stream and for a connection; 0: 256 KiB and 1 MiB.
+	// StreamWindow and ConnWindow are receive windows in bytes, for a stream and for a connection; 0: 256 KiB and 1 MiB. Over HTTP/3
+	// they are the most that windows grow to; 0: 1 and 4 MiB.
 	StreamWindow uint32
 	ConnWindow   uint32
 	// MaxBufferedBytes is how much a connection may hold that was received and not yet read; 0: 4 MiB.
 	MaxBufferedBytes int64
 
-	// KeepAlive is the silence after which an HTTP/2 peer gets a PING; no ack within 15 s ends the connection.
-	// 0: 30 s; negative: never.
+	// KeepAlive is the silence after which an HTTP/2 peer gets a PING; no ack within 15 s ends the connection. Over HTTP/3 it gets
+	// one too, and a connection ends that was silent for 30 s. 0: 30 s (HTTP/3: 15 s); negative: never.
 	KeepAlive time.Duration
 
 	// WriteTimeout is how long the network may take nothing at all before a connection is given up; 0: 30 s.

@@ -46,7 +46,7 @@ func (s *Server) newHTTP3(cfg *tls.Config) *h3.Server {
 	return &h3.Server{
 		Handler: s.Options.bridged(s.http.Handler), TLSConfig: cfg, ConnectProtocol: !s.Options.DisableConnectProtocol,
 		MaxStreams: int(s.Options.MaxConcurrentStreams), IdleTimeout: s.http.IdleTimeout, KeepAlive: keepaliveOf(s.Options.KeepAlive),
-		WriteTimeout: s.Options.WriteTimeout, MaxHeaderBytes: s.http.MaxHeaderBytes, ErrorLog: s.ErrorLog,
+		StreamWindow: uint64(s.Options.StreamWindow), ConnWindow: uint64(s.Options.ConnWindow), WriteTimeout: s.Options.WriteTimeout, MaxHeaderBytes: s.http.MaxHeaderBytes, ErrorLog: s.ErrorLog,
 		BaseContext: func(net.Addr) context.Context {
 			// Accept finds the server's WebSockets by it.
 			return context.WithValue(context.Background(), http.ServerContextKey, &s.http)

@@ -1,6 +1,7 @@
 package h3
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -27,6 +28,8 @@ type Server struct {
 	IdleTimeout     time.Duration // closes a connection without streams; 0: none
 	KeepAlive       time.Duration // a PING after so much silence; 0: never
 	SilenceTimeout  time.Duration // ends a connection after so much silence; default 30 s, and the smaller one of both sides counts
+	StreamWindow    uint64        // receive window of a stream, the most that it grows to; default 1 MiB
+	ConnWindow      uint64        // of a connection, which bounds what is buffered for it; default 4 MiB
 	WriteTimeout    time.Duration // a client that accepts nothing for so long loses the WebSocket; default 30 s
 	MaxHeaderBytes  int           // default http.DefaultMaxHeaderBytes
 	ErrorLog        *log.Logger   // panics of handlers; nil: the log package's standard logger
@@ -71,10 +74,13 @@ func (s *Server) server() *http3.Server {
 		if maxStreams <= 0 {
 			maxStreams = defaultMaxStreams
 		}
+		stream, conn := cmp.Or(s.StreamWindow, defaultStreamWindow), cmp.Or(s.ConnWindow, defaultConnWindow)
 		s.h3 = &http3.Server{
 			Handler: http.HandlerFunc(s.serveHTTP), TLSConfig: s.TLSConfig, IdleTimeout: s.IdleTimeout, MaxHeaderBytes: s.MaxHeaderBytes,
 			QUICConfig: &quic.Config{
 				Allow0RTT: true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
+				InitialStreamReceiveWindow: min(stream, initialWindow), MaxStreamReceiveWindow: stream,
+				InitialConnectionReceiveWindow: min(conn, initialWindow), MaxConnectionReceiveWindow: conn,
 			},
 			ConnContext: s.connected,
 		}
@@ -247,6 +253,10 @@ func (c connContext) Value(key any) any {
 
 const (
 	defaultMaxStreams = 1000
+	// quic-go's own are 6 and 15 MiB: what a peer may make us hold with every connection.
+	defaultStreamWindow = 1 << 20
+	defaultConnWindow   = 4 << 20
+	initialWindow       = 512 << 10
 	// drainTimeout is how long a client has to close a connection that is not needed any more.
 	drainTimeout = time.Second
 )
