@@ -19,18 +19,18 @@ type Case struct {
 }
 
 // Cases returns the table's rows, of the given rungs or of all, in the order of the documentation. Exact and Live are 0.
-// Rungs that this version does not have are left out: [Rung.Available].
 func Cases(rungs ...negotiate.Rung) []Case {
 	var list []Case
 	for _, c := range cases() {
-		if c.Rung.Available() && (len(rungs) == 0 || slices.Contains(rungs, c.Rung)) {
+		if len(rungs) == 0 || slices.Contains(rungs, c.Rung) {
 			list = append(list, c)
 		}
 	}
 	return list
 }
 
-// The usual policy of each rung: nothing but it, and what it falls back to. No spare, but for assume, which has the default policy.
+// The usual policy of each rung: nothing but it, and what it falls back to. No spare, but for assume and h3,
+// which go about it as the default policy does.
 var (
 	onlyUpgrade = rungs(negotiate.Upgrade)
 	settings    = rungs(negotiate.Settings, negotiate.Upgrade)
@@ -40,6 +40,9 @@ var (
 	frame       = never(rungs(negotiate.Frame, negotiate.Upgrade))
 	altSvc      = rungs(negotiate.AltSvc, negotiate.Assume, negotiate.Settings, negotiate.Upgrade)
 	altSvcWaits = rungs(negotiate.AltSvc, negotiate.Settings, negotiate.Upgrade)
+	h3          = rungs(negotiate.H3, negotiate.Assume, negotiate.Settings, negotiate.Upgrade)
+	h3Early     = negotiate.Policy{Rungs: h3.Rungs, EarlyConnect: true}
+	byDefault   = negotiate.Policy{} // h3 only where something has said that it is there
 )
 
 func rungs(r ...negotiate.Rung) negotiate.Policy { return negotiate.Policy{Rungs: r} }
@@ -98,6 +101,19 @@ func cases() []Case {
 		fresh(negotiate.AltSvc, Old, with(altSvc, negotiate.Eager)).naming(gone).after(altSvc).named("Spare: Eager", ""),
 		fresh(negotiate.AltSvc, New, altSvc).naming(newServer).after(altSvc).named("", "second"),
 		fresh(negotiate.AltSvc, New, altSvcWaits).naming(newServer).after(altSvcWaits).named("assume off", "second"),
+
+		fresh(negotiate.H3, New, h3),
+		fresh(negotiate.H3, Old, h3),
+		live(negotiate.H3, New, h3, h3),
+		fresh(negotiate.H3, Old, h3).after(h3).named("", "remembered"),
+		fresh(negotiate.H3, New, h3Early).after(h3Early).named("EarlyConnect", "resumed"),
+		fresh(negotiate.H3, New, h3Early).after(h3Early).named("EarlyConnect", "resumed").refusingEarly(),
+		fresh(negotiate.H3, New, h3).withoutUDP(),
+		fresh(negotiate.H3, New, h3).withoutUDP().after(h3).named("", "remembered"),
+		fresh(negotiate.H3, New, byDefault).named("default policy", "").by(negotiate.Assume),
+		fresh(negotiate.H3, New, byDefault).named("default policy", "second").after(byDefault),
+		fresh(negotiate.H3, New, byDefault).named("default policy", "second").after(byDefault).withoutUDP(),
+		fresh(negotiate.H3, Old, byDefault).named("default policy", ""),
 	}
 }
 
@@ -142,6 +158,18 @@ func (c Case) after(before negotiate.Policy) Case {
 // withoutHTTP2 is c with a server that has HTTP/1.1 and nothing else.
 func (c Case) withoutHTTP2() Case {
 	c.origin, c.opener, c.Only = Features{}, negotiate.Upgrade, "HTTP/1.1"
+	return c
+}
+
+// withoutUDP is c on a network that drops datagrams: what opens it is what would if there were no h3.
+func (c Case) withoutUDP() Case {
+	c.Network, c.opener = NoUDP, negotiate.Assume
+	return c
+}
+
+// refusingEarly is c with a server that wants no handshake in early data.
+func (c Case) refusingEarly() Case {
+	c.Answer, c.origin.Early = "425", false
 	return c
 }
 

@@ -17,19 +17,26 @@ type dialer struct {
 	rtt          time.Duration
 	origin       Features
 	alternatives map[negotiate.Alternative]Features // what stands where Alt-Svc points to
+	noUDP        bool                               // the network drops datagrams
 
-	pool   []*pooled
-	known  negotiate.Entry
-	altSvc []negotiate.Alternative // named by the origin, and fresh
+	pool    []*pooled
+	known   negotiate.Entry
+	network negotiate.Entry
+	altSvc  []negotiate.Alternative // named by the origin, and fresh
+	ticket  bool                    // of QUIC
 }
 
 // A pooled connection is one whose SETTINGS have arrived.
 type pooled struct {
 	*link
+	quic *quicConn // HTTP/3, and link is nil
 	id   uint64
 	alpn string
 	alt  *negotiate.Alternative
 }
+
+// carries reports whether a's connection is p.
+func (p *pooled) carries(a *attempt) bool { return p.link == a.link && p.quic == a.quic }
 
 // A dial is one run of a machine.
 type dial struct {
@@ -37,7 +44,8 @@ type dial struct {
 	start    time.Time
 	machine  *negotiate.Machine
 	attempts map[int]*attempt
-	timer    int // counts SetTimer orders
+	timer    int           // counts SetTimer orders
+	lead     time.Duration // how long QUIC was alone before TCP began; 0: there was no race
 	result   negotiate.Order
 }
 
@@ -47,6 +55,7 @@ type attempt struct {
 	alt    *negotiate.Alternative
 	alpn   string
 	link   *link
+	quic   *quicConn
 	stream *h2.Stream
 	over   bool
 	spans  []Span
@@ -55,8 +64,11 @@ type attempt struct {
 // An opening is how a dial went.
 type opening struct {
 	by    negotiate.Rung
-	trips float64
+	trips float64 // the time that has passed, in round trips
 	lanes []Lane
+
+	counted int           // the round trips among it, which the machine counts
+	wait    time.Duration // the rest
 }
 
 // dial opens a WebSocket.
@@ -77,11 +89,15 @@ func (d *dialer) dial(p negotiate.Policy) (opening, error) {
 		for alt := range d.alternatives { // the response names it
 			d.altSvc = []negotiate.Alternative{alt}
 		}
-		trips := run.trips()
-		if n := run.machine.RoundTrips(); float64(n) != trips {
-			return opening{}, fmt.Errorf("machine counts %d round trips, and the time of %v has passed", n, trips)
+		wait := run.lead
+		if o.Rung == negotiate.H3 {
+			wait = 0
 		}
-		return opening{by: o.Rung, trips: trips, lanes: run.lanes()}, nil
+		n, took := run.machine.RoundTrips(), d.now.Sub(run.start)
+		if took != time.Duration(n)*d.rtt+wait {
+			return opening{}, fmt.Errorf("machine counts %d round trips beside %v, and %v has passed", n, wait, took)
+		}
+		return opening{by: o.Rung, trips: run.trips(), lanes: run.lanes(), counted: n, wait: wait}, nil
 	case negotiate.Fail:
 		return opening{}, fmt.Errorf("%s: %s", o.Class, o.Reason)
 	}
@@ -89,8 +105,15 @@ func (d *dialer) dial(p negotiate.Policy) (opening, error) {
 }
 
 func (d *dialer) facts() negotiate.Facts {
-	f := negotiate.Facts{Secure: true, Known: d.known, Alternatives: slices.Clone(d.altSvc)}
+	f := negotiate.Facts{
+		Secure: true, Known: d.known, Alternatives: slices.Clone(d.altSvc), Addr: origin.Addr(),
+		QUIC: negotiate.QUICStateOf(d.network, d.now), EarlySession: d.ticket,
+	}
 	for _, p := range d.pool {
+		if p.quic != nil {
+			f.Live = append(f.Live, p.liveQUIC())
+			continue
+		}
 		e := p.ends[client].engine
 		s := e.PeerSettings()
 		f.Live = append(f.Live, negotiate.LiveConn{
@@ -113,10 +136,19 @@ func (d *dial) obey(orders []negotiate.Order) {
 		case negotiate.AwaitProbe:
 			d.after(0, func() { d.report(nil, negotiate.ProbeDone{Facts: d.facts()}) })
 		case negotiate.Connect:
-			d.connect(o)
+			if o.QUIC {
+				d.connectQUIC(o)
+			} else {
+				d.connect(o)
+			}
 		case negotiate.WaitSettings:
-			d.begin(d.attempts[o.Attempt], "settings")
-			d.startHTTP2(d.attempts[o.Attempt])
+			a := d.attempts[o.Attempt]
+			d.begin(a, "settings")
+			if a.quic != nil {
+				d.awaitSettingsQUIC(a, 0)
+			} else {
+				d.startHTTP2(a)
+			}
 		case negotiate.SendConnect:
 			d.open(d.attempts[o.Attempt], false)
 		case negotiate.SendFrame:
@@ -133,6 +165,8 @@ func (d *dial) obey(orders []negotiate.Order) {
 			d.known = d.known.Remember(o, d.now)
 		case negotiate.Forget:
 			d.known = d.known.Forget(o.Rung, d.now)
+		case negotiate.RememberNetwork:
+			d.network = d.network.Remember(o.Remember(), d.now)
 		case negotiate.DropAlternative:
 			d.altSvc = slices.DeleteFunc(d.altSvc, func(a negotiate.Alternative) bool { return a == o.Alt })
 		case negotiate.Discard:
@@ -159,6 +193,7 @@ func (d *dial) setTimer(at time.Time) {
 	n := d.timer
 	d.after(at.Sub(d.now), func() {
 		if n == d.timer {
+			d.lead = d.now.Sub(d.start) // without a deadline the timer is for nothing else
 			d.report(nil, negotiate.Timer{})
 		}
 	})
@@ -219,10 +254,10 @@ func (d *dial) recvNew(a *attempt, ev *h2.Event) func() {
 
 // addToPool leaves a's connection to later dials, if it is not there for them already.
 func (d *dial) addToPool(a *attempt) {
-	if slices.ContainsFunc(d.pool, func(p *pooled) bool { return p.link == a.link }) {
+	if slices.ContainsFunc(d.pool, func(p *pooled) bool { return p.carries(a) }) {
 		return
 	}
-	d.pool = append(d.pool, &pooled{link: a.link, id: uint64(len(d.pool) + 1), alpn: a.alpn, alt: a.alt})
+	d.pool = append(d.pool, &pooled{link: a.link, quic: a.quic, id: uint64(len(d.pool) + 1), alpn: a.alpn, alt: a.alt})
 }
 
 // recvStream takes what comes for a's stream.
@@ -261,8 +296,10 @@ func (d *dial) useLive(o negotiate.UseLive) {
 	d.attempts[o.Attempt] = a
 	for _, p := range d.pool {
 		if p.id == o.Conn {
-			a.link, a.alpn, a.alt = p.link, p.alpn, p.alt
-			a.link.ends[client].recv = func(ev *h2.Event) func() { return d.recvStream(a, ev) }
+			a.link, a.quic, a.alpn, a.alt = p.link, p.quic, p.alpn, p.alt
+			if a.link != nil {
+				a.link.ends[client].recv = func(ev *h2.Event) func() { return d.recvStream(a, ev) }
+			}
 		}
 	}
 	d.open(a, o.Frame)
@@ -273,6 +310,10 @@ func (d *dial) startHTTP2(a *attempt) { a.link.flush(client) }
 // open sends the handshake, with what HTTP/2 begins with in the same flight if that has not been sent.
 func (d *dial) open(a *attempt, frame bool) {
 	d.begin(a, "request")
+	if a.quic != nil {
+		d.openQUIC(a)
+		return
+	}
 	var err error
 	if a.stream, err = a.link.open(frame); err != nil {
 		d.after(0, func() { d.report(a, negotiate.NoSlot{Attempt: a.id}) })
@@ -300,14 +341,14 @@ func (d *dial) settleAssumption(a *attempt) {
 func (d *dial) discard(a *attempt, how negotiate.How) {
 	a.over = true
 	d.end(a)
+	if how != negotiate.CancelStream {
+		d.pool = slices.DeleteFunc(d.pool, func(p *pooled) bool { return p.carries(a) })
+	}
 	if a.link == nil {
 		return
 	}
 	if a.stream != nil {
 		a.link.ends[client].engine.Reset(d.now, a.stream, wire.Cancel)
-	}
-	if how != negotiate.CancelStream {
-		d.pool = slices.DeleteFunc(d.pool, func(p *pooled) bool { return p.link == a.link })
 	}
 	a.link.flush(client)
 }

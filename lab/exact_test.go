@@ -52,6 +52,19 @@ var documented = map[string]float64{
 	"alt-svc, old server, fresh connection, Spare: Eager":       3,
 	"alt-svc, new server, fresh connection, second":             3,
 	"alt-svc, new server, fresh connection, assume off, second": 4,
+
+	"h3, new server, fresh connection":                                 2,
+	"h3, old server, fresh connection":                                 4.5,
+	"h3, new server, live connection":                                  1,
+	"h3, old server, fresh connection, remembered":                     3,
+	"h3, new server, fresh connection, EarlyConnect, resumed":          1,
+	"h3, new server, fresh connection, EarlyConnect, resumed, 425":     2,
+	"h3, new server, fresh connection, no UDP":                         3.5,
+	"h3, new server, fresh connection, remembered, no UDP":             3,
+	"h3, new server, fresh connection, default policy":                 3,
+	"h3, new server, fresh connection, default policy, second":         2,
+	"h3, new server, fresh connection, default policy, second, no UDP": 3.5,
+	"h3, old server, fresh connection, default policy":                 4,
 }
 
 func TestExact(t *testing.T) {
@@ -64,7 +77,7 @@ func TestExact(t *testing.T) {
 		}
 		seen[name] = true
 		t.Run(name, func(t *testing.T) {
-			rows, err := Exact([]Case{c})
+			rows, err := Exact([]Case{c}, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,8 +100,8 @@ func TestExactHTTP1(t *testing.T) {
 			continue
 		}
 		c.origin = Features{}
-		o, err := c.exact()
-		if err != nil || o.trips != 3 || o.by != negotiate.Upgrade {
+		o, err := c.exact(usualRTT)
+		if err != nil || o.counted != 3 || o.by != negotiate.Upgrade || o.wait != 0 && c.Rung != negotiate.H3 {
 			t.Errorf("%s, but the server has no HTTP/2: %v round trips by %q, %v; want 3 by upgrade", c, o.trips, o.by, err)
 		}
 	}

@@ -13,7 +13,7 @@ type Lane struct {
 
 // A Span is a time in which a connection waits for the server.
 type Span struct {
-	Name       string  // "tcp", "tls", "settings", "request"
+	Name       string  // "tcp", "tls", "quic", "settings", "request"
 	Start, End float64 // in round trips since the dial began
 }
 
@@ -26,10 +26,14 @@ func (d *dial) begin(a *attempt, name string) {
 	a.spans = append(a.spans, Span{Name: name, Start: d.trips(), End: unended})
 }
 
-// end notes that a does not wait any more.
+// end notes that a does not wait any more. What came at once was no wait.
 func (d *dial) end(a *attempt) {
-	if n := len(a.spans); n > 0 && a.spans[n-1].End == unended {
-		a.spans[n-1].End = d.trips()
+	n := len(a.spans)
+	if n == 0 || a.spans[n-1].End != unended {
+		return
+	}
+	if a.spans[n-1].End = d.trips(); a.spans[n-1].End == a.spans[n-1].Start {
+		a.spans = a.spans[:n-1]
 	}
 }
 

@@ -46,7 +46,7 @@ upgrade open: tcp 1-2, tls 2-3, request 3-4`,
 				last = max(last, s.End)
 			}
 		}
-		if rows, err := Exact([]Case{c}); err != nil || rows[0].Exact != last {
+		if rows, err := Exact([]Case{c}, usualRTT); err != nil || rows[0].Exact != last {
 			t.Errorf("%s: the last wait ends at %v; %v, %v", c, last, rows, err)
 		}
 		if want, ok := want[c.Row.String()]; ok {

@@ -27,13 +27,11 @@ type Options struct {
 // name, and leaves nothing behind. A case that could not be measured has a row with Error. The error is that nothing could be
 // measured, the context's, or a computation's.
 func Live(ctx context.Context, cases []Case, o Options) ([]Row, error) {
-	if o.RTT <= 0 {
-		o.RTT = 100 * time.Millisecond
-	}
+	o.RTT = wholeRTT(o.RTT)
 	if o.Report == nil {
 		o.Report = func(int, Row, bool) {}
 	}
-	rows, err := Exact(cases)
+	rows, err := Exact(cases, o.RTT)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +61,7 @@ func (s *site) measure(ctx context.Context, c Case, o Options) (float64, error) 
 	if err != nil {
 		return 0, err
 	}
-	exact, err := c.exact()
+	exact, err := c.exact(o.RTT)
 	if err != nil {
 		return 0, err
 	}
@@ -82,7 +80,7 @@ func (s *site) measure(ctx context.Context, c Case, o Options) (float64, error) 
 
 // measureOnce dials once, with nothing known but what the case's earlier dial has found out.
 func (s *site) measureOnce(ctx context.Context, c Case, url string, by negotiate.Rung) (time.Duration, error) {
-	d := &weft.Dialer{TLSConfig: &tls.Config{RootCAs: s.roots}, NetDial: s.dial, Proxy: noProxy}
+	d := &weft.Dialer{TLSConfig: &tls.Config{RootCAs: s.roots}, NetDial: s.dial, NetDialUDP: s.udp, Proxy: noProxy}
 	defer d.Close()
 	if c.before != nil {
 		earlier, err := s.before(ctx, d, c, url)

@@ -3,13 +3,15 @@ package lab
 import (
 	"testing"
 	"time"
+
+	"github.com/weftws/weft/negotiate"
 )
 
 // Every row of the table within the tolerance, in real time and over a short way: what is measured here is that it works.
 func TestLive(t *testing.T) {
 	var cases []Case
 	for _, c := range Cases() {
-		if c.Policy == "" && c.Dial == "" && c.Connection == Fresh {
+		if c.Policy == "" && c.Dial == "" && c.Connection == Fresh || c.Rung == negotiate.H3 {
 			cases = append(cases, c)
 		}
 	}

@@ -45,12 +45,12 @@ func (p Peer) find() (string, error) {
 }
 
 // Cases returns the usual rows of the given rungs, or of all, with p as the server, and what the default policy costs when it is
-// remembered.
+// remembered. None of them is configured for HTTP/3, or for naming another place.
 func (p Peer) Cases(rungs ...negotiate.Rung) []Case {
 	var list []Case
 	for _, c := range Cases(rungs...) {
 		remembered := c.Rung == negotiate.Assume && c.Only == "" && c.Dial == "remembered"
-		if c.Note() != "" && !remembered || c.Rung == negotiate.AltSvc || c.Server != p.Features.kind(c.Rung) {
+		if c.Note() != "" && !remembered || c.Rung == negotiate.AltSvc || c.Rung == negotiate.H3 || c.Server != p.Features.kind(c.Rung) {
 			continue
 		}
 		c.Peer, c.peer, c.origin = p.Name, &p, p.Features

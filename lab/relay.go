@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"time"
 )
 
 // A relay is a long way to a server: it passes on what it gets, later. Bytes keep their order, and as many may be on the way as there
-// are: a slow reader is no reason to delay the writer, as on a network with room.
+// are: a slow reader is no reason to delay the writer, as on a network with room. How it is with datagrams stands in relay_udp.go.
 type relay struct {
 	listener net.Listener
+	socket   *net.UDPConn // of the same port
 	target   string
+	datagram net.Addr      // where datagrams go; nil: nowhere
 	delay    time.Duration // one way
 
 	mu     sync.Mutex
@@ -21,14 +24,15 @@ type relay struct {
 	active sync.WaitGroup
 }
 
-// newRelay listens on a free loopback port for connections to target.
-func newRelay(target string, delay time.Duration) (*relay, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// newRelay listens on a free loopback port for connections to target, and for datagrams to an address on it, nil: that are lost.
+func newRelay(target string, datagram net.Addr, delay time.Duration) (*relay, error) {
+	l, socket, err := listenBoth()
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{listener: l, target: target, delay: delay, conns: make(map[net.Conn]struct{})}
+	r := &relay{listener: l, socket: socket, target: target, datagram: datagram, delay: delay, conns: make(map[net.Conn]struct{})}
 	r.active.Go(r.accept)
+	r.active.Go(r.acceptDatagrams)
 	return r, nil
 }
 
@@ -38,6 +42,7 @@ func (r *relay) addr() *net.TCPAddr { return r.listener.Addr().(*net.TCPAddr) }
 // close ends every connection and returns when nothing of the relay runs any more.
 func (r *relay) close() {
 	r.listener.Close()
+	r.socket.Close()
 	r.mu.Lock()
 	for c := range r.conns {
 		c.Close()
@@ -158,9 +163,14 @@ type queueOfChunks struct {
 
 func (q *queueOfChunks) init() { q.some.L = &q.mu }
 
-func (q *queueOfChunks) put(c chunk) {
+func (q *queueOfChunks) put(c chunk) { q.putUpTo(math.MaxInt, c) }
+
+// putUpTo drops c if there are so many chunks already.
+func (q *queueOfChunks) putUpTo(limit int, c chunk) {
 	q.mu.Lock()
-	q.chunks = append(q.chunks, c)
+	if len(q.chunks) < limit {
+		q.chunks = append(q.chunks, c)
+	}
 	q.mu.Unlock()
 	q.some.Signal()
 }

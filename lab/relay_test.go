@@ -23,7 +23,7 @@ func relayed(t *testing.T, delay time.Duration) (near, far *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRelay(l.Addr().String(), delay)
+	r, err := newRelay(l.Addr().String(), nil, delay)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestRelayWithoutServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	r, err := newRelay(l.Addr().String(), 0)
+	r, err := newRelay(l.Addr().String(), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,13 +14,18 @@ type Row struct {
 	Server     string         `json:"server"`     // "new": it knows the rung; "old"
 	Connection string         `json:"connection"` // "fresh", or "live": there is an HTTP/2 connection already
 	Exact      float64        `json:"exact"`      // round trips, computed
-	Live       float64        `json:"live,omitempty"`
+	// Sum is how Exact comes about where not all of it is round trips: "3 + 50 ms", which QUIC was waited for; "" else.
+	Sum  string  `json:"sum,omitempty"`
+	Live float64 `json:"live,omitempty"`
 
 	Policy string `json:"policy,omitempty"` // what differs from the rung's usual policy: "Spare: Never"
-	Dial   string `json:"dial,omitempty"`   // "": as Connection says; "second", "remembered": an earlier one has left no connection
+	Dial   string `json:"dial,omitempty"`   // "": as Connection says; "second", "remembered", "resumed": an earlier one has left no connection
 	Only   string `json:"only,omitempty"`   // "HTTP/1.1": the server has nothing newer; "": it has HTTP/2
 	Peer   string `json:"peer,omitempty"`   // "": the server of this module
 	Error  string `json:"error,omitempty"`  // why it could not be measured
+
+	Network string `json:"network,omitempty"` // "no UDP": it drops datagrams
+	Answer  string `json:"answer,omitempty"`  // "425": the server's to early data
 }
 
 // Deviation is how much more was measured than computed: 0.02 is 2 per cent. It is 0 for a row that was not measured.
@@ -51,7 +56,7 @@ func (r Row) String() string {
 // Note is what tells r from the usual row of its rung, in words: "Spare: Never"; "" for the usual one.
 func (r Row) Note() string {
 	var notes []string
-	for _, note := range []string{r.Policy, r.Dial, r.Only} {
+	for _, note := range []string{r.Policy, r.Dial, r.Network, r.Answer, r.Only} {
 		if note != "" {
 			notes = append(notes, note)
 		}
@@ -62,10 +67,11 @@ func (r Row) Note() string {
 	return strings.Join(notes, ", ")
 }
 
-// What Row.Server and Row.Connection may be.
+// What Row.Server, Row.Connection and Row.Network may be.
 const (
 	New   = "new"
 	Old   = "old"
 	Fresh = "fresh"
 	Warm  = "live"
+	NoUDP = "no UDP"
 )

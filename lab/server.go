@@ -23,6 +23,7 @@ import (
 type site struct {
 	rtt   time.Duration
 	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
+	udp   func(ctx context.Context, addr string) (net.PacketConn, net.Addr, error)
 	cert  tls.Certificate
 	roots *x509.CertPool
 	dir   string // of what the peers' configurations name
@@ -36,11 +37,12 @@ type site struct {
 type place struct {
 	peer     string // "": ours
 	features Features
-	next     string // where its Alt-Svc points to, host:port of a relay; "": nowhere
+	next     string // where its Alt-Svc points to, host:port of a relay; "": to itself, if it has HTTP/3, or nowhere
+	noUDP    bool
 }
 
 func newSite(rtt time.Duration) (*site, error) {
-	s := &site{rtt: rtt, dial: farDialer(rtt), places: make(map[place]string), roots: x509.NewCertPool()}
+	s := &site{rtt: rtt, dial: farDialer(rtt), udp: dialUDP, places: make(map[place]string), roots: x509.NewCertPool()}
 	var err error
 	if s.cert, err = devcert.New(time.Now()); err != nil {
 		return nil, err
@@ -63,7 +65,7 @@ func (s *site) close() {
 
 // find returns host:port of the relay in front of what c dials, and starts what is not there yet.
 func (s *site) find(ctx context.Context, c Case) (string, error) {
-	p := place{features: c.origin}
+	p := place{features: c.origin, noUDP: c.Network == NoUDP}
 	if c.peer != nil {
 		p.peer = c.peer.Name
 	}
@@ -80,16 +82,13 @@ func (s *site) start(ctx context.Context, p place, peer *Peer) (string, error) {
 	if addr, ok := s.places[p]; ok {
 		return addr, nil
 	}
-	target, err := "", error(nil)
+	var r *relay
+	var err error
 	if peer == nil {
-		target, err = s.startOurs(p)
-	} else if target, err = s.startPeer(ctx, peer); err != nil {
+		r, err = s.startOurs(p)
+	} else if r, err = s.startPeer(ctx, peer); err != nil {
 		err = fmt.Errorf("%s: %w", peer.Name, err)
 	}
-	if err != nil {
-		return "", err
-	}
-	r, err := newRelay(target, s.rtt/2)
 	if err != nil {
 		return "", err
 	}
@@ -99,30 +98,44 @@ func (s *site) start(ctx context.Context, p place, peer *Peer) (string, error) {
 }
 
 // startOurs starts a server of this module, or net/http's where there is to be no HTTP/2.
-func (s *site) startOurs(p place) (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (s *site) startOurs(p place) (*relay, error) {
+	l, socket, err := listenBoth()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	s.serve(l, p)
-	return l.Addr().String(), nil
+	var datagram net.Addr
+	if p.features.HTTP3 && !p.noUDP {
+		datagram = socket.LocalAddr()
+	}
+	r, err := newRelay(l.Addr().String(), datagram, s.rtt/2)
+	if err != nil {
+		l.Close()
+		socket.Close()
+		return nil, err
+	}
+	s.serve(l, socket, p, r.addr().Port)
+	return r, nil
 }
 
-// serve serves p on l until s is closed.
-func (s *site) serve(l net.Listener, p place) {
+// serve serves p on l and socket until s is closed. Clients know it by port.
+func (s *site) serve(l net.Listener, socket net.PacketConn, p place, port int) {
 	config := &tls.Config{Certificates: []tls.Certificate{s.cert}}
 	quiet := log.New(io.Discard, "", 0)
-	var serve func() error
-	var stop func() error
-	if p.features.HTTP2 {
-		srv := &weft.Server{Handler: http.HandlerFunc(echo), TLSConfig: config, ErrorLog: quiet, Options: p.options()}
-		serve, stop = func() error { return srv.ServeTLS(l, "", "") }, srv.Close
-	} else {
-		srv := &http.Server{Handler: http.HandlerFunc(echo), TLSConfig: config, ErrorLog: quiet, Protocols: new(http.Protocols)}
+	handler := echo(p.features.Early)
+	if !p.features.HTTP2 {
+		srv := &http.Server{Handler: handler, TLSConfig: config, ErrorLog: quiet, Protocols: new(http.Protocols)}
 		srv.Protocols.SetHTTP1(true)
-		serve, stop = func() error { return srv.ServeTLS(l, "", "") }, srv.Close
+		s.run(func() error { return srv.ServeTLS(l, "", "") }, srv.Close)
+		socket.Close()
+		return
 	}
-	s.run(serve, stop)
+	srv := &weft.Server{Handler: handler, TLSConfig: config, ErrorLog: quiet, Options: p.options(port)}
+	s.run(func() error { return srv.ServeTLS(l, "", "") }, srv.Close)
+	if p.features.HTTP3 {
+		s.run(func() error { return srv.ServeQUIC(socket) }, srv.Close)
+	} else {
+		socket.Close()
+	}
 }
 
 // run lets a server serve until s is closed.
@@ -138,8 +151,8 @@ func (s *site) run(serve, stop func() error) {
 	})
 }
 
-// options are those of a server with p's features.
-func (p place) options() weft.ServerOptions {
+// options are those of a server with p's features, which clients know by port.
+func (p place) options(port int) weft.ServerOptions {
 	opt := weft.ServerOptions{DisableConnectProtocol: !p.features.Connect}
 	for _, f := range []struct {
 		on   bool
@@ -149,46 +162,50 @@ func (p place) options() weft.ServerOptions {
 			opt.Rungs = append(opt.Rungs, f.rung)
 		}
 	}
-	if _, port, err := net.SplitHostPort(p.next); err == nil {
-		opt.AltSvc = fmt.Sprintf("%s=%q", nextDoor.ALPN, ":"+port)
+	if _, there, err := net.SplitHostPort(p.next); err == nil {
+		opt.AltSvc = fmt.Sprintf("%s=%q", nextDoor.ALPN, ":"+there)
+	} else if p.features.HTTP3 {
+		opt.AltSvc = fmt.Sprintf("%s=\":%d\"", origin.ALPN, port)
 	}
 	return opt
 }
 
-// echo opens a WebSocket and answers what comes.
-func echo(w http.ResponseWriter, r *http.Request) {
-	c, err := weft.Accept(w, r, nil)
-	if err != nil {
-		return
+// echo opens a WebSocket, with early where the handshake comes in early data, and answers what comes.
+func echo(early bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c, err := weft.Accept(w, r, &weft.AcceptOptions{AllowEarlyData: early})
+		if err != nil {
+			return
+		}
+		c.Handle(weft.HandlerFuncs{Message: func(c *weft.Conn, typ weft.MessageType, p []byte) {
+			c.Write(context.Background(), typ, p)
+		}})
 	}
-	c.Handle(weft.HandlerFuncs{Message: func(c *weft.Conn, typ weft.MessageType, p []byte) {
-		c.Write(context.Background(), typ, p)
-	}})
 }
 
 // startPeer starts one of the other servers, and behind it one of ours.
-func (s *site) startPeer(ctx context.Context, peer *Peer) (string, error) {
+func (s *site) startPeer(ctx context.Context, peer *Peer) (*relay, error) {
 	if err := s.startPlain(); err != nil {
-		return "", err
+		return nil, err
 	}
 	b := &behind{Behind: s.plain, Modules: "/usr/lib/apache2/modules", Dir: filepath.Join(s.dir, peer.Name)}
 	if err := os.Mkdir(b.Dir, 0o755); err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := s.writeCertificate(b); err != nil {
-		return "", err
+		return nil, err
 	}
 	var err error
 	if b.Port, err = freePort(); err != nil {
-		return "", err
+		return nil, err
 	}
 	proc, err := peer.run(ctx, b)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	s.stops = append(s.stops, proc.close)
 	s.warmUp(ctx, b.Port)
-	return fmt.Sprintf("127.0.0.1:%d", b.Port), nil
+	return newRelay(fmt.Sprintf("127.0.0.1:%d", b.Port), nil, s.rtt/2)
 }
 
 // warmUp has a server do once what it is going to be measured at: Node compiles what it runs when it first does, which takes tens of
@@ -212,7 +229,7 @@ func (s *site) startPlain() error {
 	if err != nil {
 		return err
 	}
-	srv := &weft.Server{Handler: http.HandlerFunc(echo), ErrorLog: log.New(io.Discard, "", 0)}
+	srv := &weft.Server{Handler: echo(false), ErrorLog: log.New(io.Discard, "", 0)}
 	s.run(func() error { return srv.Serve(l) }, srv.Close)
 	s.plain = l.Addr().(*net.TCPAddr).Port
 	return nil

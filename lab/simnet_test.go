@@ -12,21 +12,24 @@ func TestExactIsSimulated(t *testing.T) {
 	const rtt = 100 * time.Millisecond
 	for _, c := range Cases() {
 		t.Run(c.Row.String(), func(t *testing.T) {
-			want, err := c.exact()
+			want, err := c.exact(rtt)
 			if err != nil {
 				t.Fatal(err)
 			}
 			simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
-				s := &site{rtt: rtt, dial: n.DialContext}
+				s := &site{rtt: rtt, dial: n.DialContext, udp: n.DialUDP}
 				s.cert, s.roots = simnet.Certificate("origin.example")
 				defer s.close()
 				n.AddHost("origin.example", "10.0.0.2")
 				p := place{features: c.origin}
 				if c.next != nil {
 					p.next = "origin.example:8443"
-					s.serve(n.Listen("10.0.0.2:8443"), place{features: *c.next})
+					s.serve(n.Listen("10.0.0.2:8443"), n.ListenPacket("10.0.0.2:8443"), place{features: *c.next}, 8443)
 				}
-				s.serve(n.Listen("10.0.0.2:443"), p)
+				if c.Network == NoUDP {
+					n.SetUDP("", simnet.UDP{Block: true})
+				}
+				s.serve(n.Listen("10.0.0.2:443"), n.ListenPacket("10.0.0.2:443"), p, 443)
 				took, err := s.measureOnce(t.Context(), c, "wss://origin.example/", want.by)
 				if err != nil {
 					t.Fatal(err)

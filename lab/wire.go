@@ -14,11 +14,14 @@ type Features struct {
 	H21     bool // ALPN h2.1
 	Token   bool // ALPN wsoverh2
 	Frame   bool // WS_OPEN
+
+	HTTP3 bool // with Extended CONNECT (RFC 9220)
+	Early bool // a handshake of WebSocket in 0-RTT data is answered as any, else with 425 (RFC 8470, Section 5.2)
 }
 
 // The two kinds of server: one that knows everything, and one that knows what was known before.
 var (
-	newServer = Features{HTTP2: true, Connect: true, H21: true, Token: true, Frame: true}
+	newServer = Features{HTTP2: true, Connect: true, H21: true, Token: true, Frame: true, HTTP3: true, Early: true}
 	oldServer = Features{HTTP2: true}
 )
 

@@ -35,10 +35,10 @@ func newLabRTTCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rtt",
 		Short: "Round trips of every rung: computed, and measured over a long way",
-		Long: `rtt counts the round trips until a WebSocket is open, from the first packet of TCP, for every rung: with servers that know it and
-servers that do not, on fresh connections and on live ones.
+		Long: `rtt counts the round trips until a WebSocket is open, from the first packet of TCP or QUIC, for every rung: with servers that know it
+and servers that do not, on fresh connections and on live ones.
 
-Each is computed, by the machines that decide and speak HTTP/2, on a clock of their own; and measured, with real TCP and TLS 1.3 on
+Each is computed, by the machines that decide and speak HTTP/2, on a clock of their own; and measured, with real TCP, QUIC and TLS 1.3 on
 the loopback interface, through a relay that delays what it passes on. Servers are this module's, with everything on ("new") and with
 everything newer than HTTP/2 off ("old"), and the others that are installed:
 
@@ -48,10 +48,13 @@ everything newer than HTTP/2 off ("old"), and the others that are installed:
 
 With --json it prints an array of objects:
   {"rung":"assume","server":"old","connection":"fresh","exact":4,"live":4.07}
-The policy of a row is its rung and what that falls back to, with no spare connection; for assume it is the default policy, with one. For
-alt-svc, "old" is an endpoint that was named once and is gone. Further rows have more keys: "policy" (what differs), "dial" ("second" or
-"remembered": what came before), "only" ("HTTP/1.1": the server has no HTTP/2), "peer" (whose server it is). A row that could not be
-measured has "error".
+The policy of a row is its rung and what that falls back to, with no spare connection; for assume it is the default policy, with one, and
+for h3 that after it. For alt-svc, "old" is an endpoint that was named once and is gone. Further rows have more keys: "policy" (what
+differs), "dial" ("second", "remembered" or "resumed": what came before), "only" ("HTTP/1.1": the server has no HTTP/2), "network" ("no UDP":
+it drops datagrams), "answer" ("425": the server's to early data), "peer" (whose server it is). A row that could not be measured has "error".
+
+h3 races QUIC with TCP, and QUIC has a head start of 50 ms. Where it is in vain, that time is added to the round trips, and "sum" says how:
+{"rung":"h3","server":"new","connection":"fresh","exact":3.5,"sum":"3 + 50 ms","network":"no UDP"}
 
 --svg writes a picture of where the round trips go. With --exact-only it is the same each time.
 
@@ -170,15 +173,7 @@ func (l *labRTT) cases() (cases []lab.Case, remarks []string, err error) {
 			return nil, nil, usagef("--rungs: %w", err)
 		}
 	}
-	for _, r := range negotiate.Rungs() {
-		if !r.Available() && (rungs == nil || slices.Contains(rungs, r)) {
-			remarks = append(remarks, fmt.Sprintf("%s: not in this version", r))
-		}
-	}
 	cases = lab.Cases(rungs...)
-	if len(cases) == 0 {
-		return nil, nil, usagef("--rungs: %s", strings.Join(remarks, "; "))
-	}
 	peers, err := l.chosenPeers()
 	for _, p := range peers {
 		if why := p.Missing(); why != "" {
@@ -218,7 +213,7 @@ func labPeerNames() (names []string) {
 
 func (l *labRTT) measure(ctx context.Context, cases []lab.Case) ([]lab.Row, error) {
 	if l.exactOnly {
-		return lab.Exact(cases)
+		return lab.Exact(cases, l.rtt)
 	}
 	o := lab.Options{RTT: l.rtt, Repeat: l.repeat}
 	if isTerminal(l.stderr) {
@@ -261,7 +256,7 @@ func (l *labRTT) print(rows []lab.Row, remarks []string) error {
 		enc.SetEscapeHTML(false)
 		rounded := slices.Clone(rows)
 		for i := range rounded {
-			rounded[i].Live = hundredths(rounded[i].Live)
+			rounded[i].Exact, rounded[i].Live = hundredths(rounded[i].Exact), hundredths(rounded[i].Live)
 		}
 		if err := enc.Encode(rounded); err != nil {
 			return err
@@ -289,7 +284,7 @@ func judgeLab(rows []lab.Row) error {
 		case r.Error != "":
 			bad = append(bad, fmt.Sprintf("%s: %s", r, strings.TrimPrefix(r.Error, "weft: ")))
 		case !r.Agrees():
-			bad = append(bad, fmt.Sprintf("%s: measured %.2f round trips, computed %v", r, r.Live, r.Exact))
+			bad = append(bad, fmt.Sprintf("%s: measured %.2f round trips, computed %s", r, r.Live, exactText(r)))
 		}
 	}
 	if len(bad) == 0 {

@@ -85,8 +85,8 @@ func drawLab(rows []lab.Row) labPart {
 	for _, r := range rows {
 		b := labBar{
 			Rung: string(r.Rung), Label: fmt.Sprintf("%s server, %s connection", r.Server, r.Connection), Class: r.Server,
-			Y: y + 6, LiveY: y + 9, TextY: y + pictureRow*2/3, X: labLabel, Exact: hundredths(r.Exact * unit), Live: hundredths(min(r.Live, labTrips) * unit),
-			Number: fmt.Sprint(r.Exact), Title: fmt.Sprintf("%s: computed %v", r, r.Exact),
+			Y: y + 6, LiveY: y + 9, TextY: y + pictureRow*2/3, X: labLabel, Exact: hundredths(min(r.Exact, labTrips) * unit), Live: hundredths(min(r.Live, labTrips) * unit),
+			Number: fmt.Sprint(hundredths(r.Exact)), Title: fmt.Sprintf("%s: computed %s", r, exactText(r)),
 		}
 		if note := r.Note(); note != "" {
 			b.Label = fmt.Sprintf("%s, %s: %s", r.Server, r.Connection, note)
@@ -112,7 +112,7 @@ func drawLab(rows []lab.Row) labPart {
 
 func labLineOf(r lab.Row) labLine {
 	line := labLine{
-		Rung: string(r.Rung), Server: r.Server, Connection: r.Connection, Note: r.Note(), Exact: fmt.Sprint(r.Exact),
+		Rung: string(r.Rung), Server: r.Server, Connection: r.Connection, Note: r.Note(), Exact: exactText(r),
 		Bad: r.Error != "" || !r.Agrees(),
 	}
 	if r.Peer != "" {

@@ -19,7 +19,7 @@ func labTable(rows []lab.Row, color bool) string {
 			peer = r.Peer
 			lines, paint = append(lines, nil, []string{peer}), append(paint, "", bold)
 		}
-		line := []string{string(r.Rung), r.Server, r.Connection, r.Note(), fmt.Sprint(r.Exact), "", ""}
+		line := []string{string(r.Rung), r.Server, r.Connection, r.Note(), exactText(r), "", ""}
 		look := ""
 		switch {
 		case r.Error != "":
@@ -60,6 +60,15 @@ func labTable(rows []lab.Row, color bool) string {
 }
 
 const alarming = "\x1b[31m"
+
+// exactText is what was computed, and how where not all of it is round trips: "3 + 50 ms = 3.5".
+func exactText(r lab.Row) string {
+	s := fmt.Sprint(hundredths(r.Exact))
+	if r.Sum != "" {
+		s = r.Sum + " = " + s
+	}
+	return s
+}
 
 func deviation(r lab.Row) string { return fmt.Sprintf("%+.1f %%", 100*r.Deviation()) }
 
