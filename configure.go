@@ -39,7 +39,7 @@ type ServerOptions struct {
 	MaxConcurrentStreams uint32
 
 	// StreamWindow and ConnWindow are receive windows in bytes, for a stream and for a connection; 0: 256 KiB and 1 MiB. Over HTTP/3
-	// they are the most that windows grow to; 0: 1 and 4 MiB.
+	// they are the most that windows grow to; 0: 1 and 8 MiB.
 	StreamWindow uint32
 	ConnWindow   uint32
 	// MaxBufferedBytes is how much a connection may hold that was received and not yet read; 0: 4 MiB.

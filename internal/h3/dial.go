@@ -54,7 +54,8 @@ func Dial(ctx context.Context, pc net.PacketConn, remote net.Addr, opt DialOptio
 	conf.NextProtos = []string{http3.NextProtoH3}
 	qconf := &quic.Config{
 		KeepAlivePeriod: opt.KeepAlive, MaxIdleTimeout: opt.IdleTimeout, HandshakeIdleTimeout: opt.HandshakeTimeout,
-		MaxStreamReceiveWindow: defaultStreamWindow, MaxConnectionReceiveWindow: defaultConnWindow,
+		InitialStreamReceiveWindow: initialWindow, MaxStreamReceiveWindow: defaultStreamWindow,
+		InitialConnectionReceiveWindow: defaultConnWindow, MaxConnectionReceiveWindow: defaultConnWindow,
 		MaxIncomingStreams: -1, // "HTTP/3 does not use server-initiated bidirectional streams." RFC 9114, Section 6.1.
 	}
 	dial := cc.tr.Dial

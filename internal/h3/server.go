@@ -29,7 +29,7 @@ type Server struct {
 	KeepAlive       time.Duration // a PING after so much silence; 0: never
 	SilenceTimeout  time.Duration // ends a connection after so much silence; default 30 s, and the smaller one of both sides counts
 	StreamWindow    uint64        // receive window of a stream, the most that it grows to; default 1 MiB
-	ConnWindow      uint64        // of a connection, which bounds what is buffered for it; default 4 MiB
+	ConnWindow      uint64        // of a connection, which bounds what is buffered for it; default 8 MiB
 	WriteTimeout    time.Duration // a client that accepts nothing for so long loses the WebSocket; default 30 s
 	MaxHeaderBytes  int           // default http.DefaultMaxHeaderBytes
 	ErrorLog        *log.Logger   // panics of handlers; nil: the log package's standard logger
@@ -80,7 +80,7 @@ func (s *Server) server() *http3.Server {
 			QUICConfig: &quic.Config{
 				Allow0RTT: true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
 				InitialStreamReceiveWindow: min(stream, initialWindow), MaxStreamReceiveWindow: stream,
-				InitialConnectionReceiveWindow: min(conn, initialWindow), MaxConnectionReceiveWindow: conn,
+				InitialConnectionReceiveWindow: conn, MaxConnectionReceiveWindow: conn,
 			},
 			ConnContext: s.connected,
 		}
@@ -253,10 +253,11 @@ func (c connContext) Value(key any) any {
 
 const (
 	defaultMaxStreams = 1000
-	// quic-go's own are 6 and 15 MiB: what a peer may make us hold with every connection.
+	// Choice: QUIC gives a connection credit only for what applications have read, so streams whose readers have stopped take it from
+	// the others. It needs 32 of them at least (quic-go's own windows: two). A window of a stream grows only while it is read.
+	defaultConnWindow   = 8 << 20
 	defaultStreamWindow = 1 << 20
-	defaultConnWindow   = 4 << 20
-	initialWindow       = 512 << 10
+	initialWindow       = 256 << 10
 	// drainTimeout is how long a client has to close a connection that is not needed any more.
 	drainTimeout = time.Second
 )
