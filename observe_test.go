@@ -16,6 +16,7 @@ import (
 	"github.com/weftws/weft"
 	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/internal/simnet"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A notebook is an Observer that writes down what it is told.
@@ -318,6 +319,27 @@ func TestObserverOfRefusals(t *testing.T) {
 			wantNotes(t, "the other", other)
 		})
 	}
+}
+
+// A WebSocket that another package takes over is closed when its stream is; nothing else is known of it.
+func TestObserverOfDetached(t *testing.T) {
+	over(t, carriers[2], http.HandlerFunc(echo), func(t *testing.T, e *env) {
+		notes := new(notebook)
+		e.dialer.Observer = notes.observer()
+		d, err := transport.Detach(e.dial("/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if n := len(notes.closed); n != 0 {
+			t.Errorf("it was closed %d times while it was open", n)
+		}
+		d.Stream.Abort()
+		time.Sleep(time.Second)
+		if got, want := notes.take(), `closed client by= code=0 sent=0 received=0 "" reset= after 1s: {0 0 0 0}`; !strings.HasSuffix(got, want) {
+			t.Errorf("was told\n%s\nwant\n%s", got, want)
+		}
+	})
 }
 
 // Several Observers are told in turn; their contexts are chained, and nil ones are left out.

@@ -27,6 +27,15 @@ assume version: tcp 0-1, tls 1-2, request 2-3
 upgrade spare open: tcp 0-1, tls 1-2, request 3-4`,
 		"settings, new server, live connection": `
 settings live open: request 0-1`,
+		"h3, new server, fresh connection": `
+h3 open: quic 0-1, request 1-2
+assume unused: tcp 0.5-1`,
+		"h3, new server, fresh connection, default policy, second, no UDP": `
+h3 unused: quic 0-3.5
+assume open: tcp 0.5-1.5, tls 1.5-2.5, request 2.5-3.5`,
+		"h3, new server, fresh connection, EarlyConnect, resumed, 425": `
+h3 open: request 0-1, request 1-2
+assume unused: tcp 0.5-1`,
 		"frame, old server, live connection": `
 frame live version: request 0-1
 upgrade open: tcp 1-2, tls 2-3, request 3-4`,

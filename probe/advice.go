@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/weftws/weft/negotiate"
@@ -19,7 +20,8 @@ func advise(r *Report) string {
 	case !r.Open():
 		return strings.Join(append([]string{"no WebSocket to be had: " + reasonOf(r)}, r.lacks()...), "; ")
 	}
-	return strings.Join(append(r.costs(), r.lacks()...), "; ")
+	words := append(r.costs(), r.http3Costs()...)
+	return strings.Join(append(words, r.lacks()...), "; ")
 }
 
 // reasonOf is the reason that matters most to people: that of the oldest rung.
@@ -56,8 +58,23 @@ func (r *Report) costs() []string {
 	return nil
 }
 
+// http3Costs says what it would take by HTTP/3, where there is another way.
+func (r *Report) http3Costs() []string {
+	if !r.open(negotiate.H3) || !slices.ContainsFunc(r.Rungs, func(o Result) bool { return o.Rung != negotiate.H3 && o.Verdict == Open }) {
+		return nil
+	}
+	when := "if an Alt-Svc field or an HTTPS record named it"
+	if r.http3.named != "" {
+		when = "once its " + r.http3.named + " is known"
+	}
+	return []string{fmt.Sprintf("h3 would reach it in %d, %s", r.Result(negotiate.H3).RoundTrips, when)}
+}
+
 // lacks says what the server could do and does not.
 func (r *Report) lacks() (words []string) {
+	if r.noTCP != "" {
+		return []string{"over TCP it is not: " + r.noTCP}
+	}
 	settings := r.Result(negotiate.Settings)
 	if settings == nil {
 		settings = r.Result(negotiate.Assume)
@@ -77,6 +94,14 @@ func (r *Report) lacks() (words []string) {
 			words = append(words, "it says yes to a CONNECT that it has not understood, so that no client can go by its answer")
 		case classKilled:
 			words = append(words, "it ends the connection over a CONNECT that it does not know, where RST_STREAM would do")
+		}
+	}
+	if h3 := r.Result(negotiate.H3); h3 != nil && h3.Verdict != Open {
+		switch {
+		case r.spoken:
+			words = append(words, "its HTTP/3 opens no WebSocket: "+h3.Reason)
+		case r.http3.named != "":
+			words = append(words, fmt.Sprintf("its %s names HTTP/3 at %s: %s", r.http3.named, r.http3.addr, h3.Reason))
 		}
 	}
 	if !r.open(negotiate.Upgrade) && r.Result(negotiate.Upgrade) != nil && r.Open() {

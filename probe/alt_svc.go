@@ -6,12 +6,10 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"github.com/weftws/weft/negotiate"
 )
 
-// askAltSvc sends an ordinary request, and reports the endpoints that any response has named (RFC 7838). They are not connected
-// to.
+// askAltSvc sends an ordinary request, and reports the endpoints that any response has named (RFC 7838). None is connected
+// to but for HTTP/3: see askH3.
 func (p *prober) askAltSvc(x *exchange) {
 	nc, err := x.dial("http/1.1")
 	if err == nil {
@@ -54,13 +52,3 @@ func (p *prober) sawAltSvc(value string) {
 }
 
 const maxAltSvc = 8
-
-// askH3 asks nothing.
-func (p *prober) askH3(x *exchange) {
-	x.conclude(NotAsked, "this version of weft does not speak HTTP/3")
-	for _, v := range p.report.altSvc {
-		if strings.Contains(v, string(negotiate.H3)+"=") {
-			x.add("the server names it: %s", v)
-		}
-	}
-}

@@ -87,16 +87,11 @@ func (x *exchange) dialWith(d *netdial.Dialer, alpn []string) (*netdial.Conn, er
 		t.ALPN = alpn
 	}
 	nc, err := d.Dial(x.ctx, t, func(s netdial.Step) {
-		x.result.Spans = append(x.result.Spans, Span{string(s.Name), s.Start.Sub(x.start), s.End.Sub(x.start), s.Err != nil})
 		detail := s.Detail
 		if s.Name == negotiate.StepTLS && s.Err == nil {
 			detail += " of " + strings.Join(alpn, ", ")
 		}
-		if s.Err == nil {
-			x.remark("%s: %s", s.Name, detail)
-		} else {
-			x.remark("%v", s.Err)
-		}
+		x.step(s, detail)
 	})
 	if err != nil {
 		return nil, err
@@ -107,6 +102,16 @@ func (x *exchange) dialWith(d *netdial.Dialer, alpn []string) (*netdial.Conn, er
 	}
 	x.release = append(x.release, context.AfterFunc(x.run, func() { nc.Close() }))
 	return nc, nil
+}
+
+// step shows a step of dialing, with more than its own detail.
+func (x *exchange) step(s netdial.Step, detail string) {
+	x.result.Spans = append(x.result.Spans, Span{string(s.Name), s.Start.Sub(x.start), s.End.Sub(x.start), s.Err != nil})
+	if s.Err == nil {
+		x.remark("%s: %s", s.Name, detail)
+	} else {
+		x.remark("%v", s.Err)
+	}
 }
 
 // span adds the wait that began at start.

@@ -24,6 +24,9 @@ type Report struct {
 	untrusted bool     // its certificate was
 	base      int      // round trips of TCP and TLS
 	altSvc    []string // Alt-Svc values seen
+	http3     h3Place  // where HTTP/3 was asked for
+	spoken    bool     // HTTP/3 was, there
+	noTCP     string   // why there is no connection of TCP; "": there is one
 }
 
 // Open reports whether a WebSocket can be had, on any of the rungs asked on.
@@ -55,7 +58,7 @@ func (r *Report) open(rung negotiate.Rung) bool {
 type Result struct {
 	Rung    negotiate.Rung `json:"rung"`
 	Verdict Verdict        `json:"verdict"`
-	// RoundTrips is the cost from SYN to the verdict, counted in flights: what was sent and then waited for. 0: there was no
+	// RoundTrips is the cost from the first packet to the verdict, counted in flights: what was sent and then waited for. 0: there was no
 	// verdict to wait for.
 	RoundTrips int `json:"round_trips"`
 	// Evidence is what went over the wire, in the notation of transcripts: -> is ours, <- the server's, # a remark.
@@ -75,7 +78,7 @@ type Line struct {
 
 // A Span is a wait for the server.
 type Span struct {
-	Name       string // "resolve", "tcp", "proxy", "tls", "settings", "request", "check"
+	Name       string // "resolve", "tcp", "proxy", "tls", "quic", "settings", "request", "check"
 	Start, End time.Duration
 	Failed     bool
 }
@@ -102,7 +105,7 @@ const (
 	Open Verdict = "open"
 	// FalseAccept: 2xx to a CONNECT that the server had not said it understands. It is not to be believed.
 	FalseAccept Verdict = "false-accept"
-	// Advertised and Absent: responses name another endpoint (Alt-Svc), or none.
+	// Advertised and Absent: responses name another endpoint (Alt-Svc), or none. Absent is also HTTP/3 where nobody listens.
 	Advertised Verdict = "advertised"
 	Absent     Verdict = "absent"
 	// NotAsked: this rung cannot be asked about, for the reason given.

@@ -17,6 +17,7 @@ import (
 	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/internal/netdial"
 	"github.com/weftws/weft/negotiate"
+	"github.com/weftws/weft/resolver"
 )
 
 // Options are for one Run. The zero value asks on every rung.
@@ -39,6 +40,10 @@ type Options struct {
 	TLSConfig *tls.Config
 	// NetDial makes TCP connections; nil: a net.Dialer.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// NetDialUDP opens a UDP socket for HTTP/3 and the peer addr (host:port), and says which address that is; nil: the system's.
+	NetDialUDP func(ctx context.Context, addr string) (net.PacketConn, net.Addr, error)
+	// Resolver is asked where HTTP/3 is, if no response says so; nil: nobody is.
+	Resolver *resolver.Resolver
 	// Proxy to go through; nil: none.
 	Proxy *url.URL
 
@@ -134,7 +139,7 @@ func (p *prober) checkHeader() error {
 	return nil
 }
 
-// rungs are in the order in which they are asked on. alt-svc is the last that connects: it also counts what the others saw.
+// rungs are in the order in which they are asked on. alt-svc also counts what the others saw, and h3 goes by it.
 var rungs = []struct {
 	rung negotiate.Rung
 	ask  func(*prober, *exchange)
@@ -151,6 +156,9 @@ var rungs = []struct {
 
 func (p *prober) run(ctx context.Context) {
 	unreachable := p.reach(ctx)
+	if unreachable != nil {
+		p.report.noTCP = unreachable.Reason
+	}
 	for _, r := range rungs {
 		if p.opt.Rungs != nil && !slices.Contains(p.opt.Rungs, r.rung) {
 			continue
