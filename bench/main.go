@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,6 +81,8 @@ func bench(args []string) error {
 	if err != nil {
 		return err
 	}
+	name, value, _ := strings.Cut(quietQUIC, "=")
+	os.Setenv(name, value)
 	dir, err := os.MkdirTemp("", "weft-bench-")
 	if err != nil {
 		return err
@@ -106,6 +109,8 @@ func bench(args []string) error {
 	if err := rep.run(l, o, present); err != nil {
 		return err
 	}
+	slices.Sort(l.notes)
+	rep.Notes = slices.Compact(l.notes)
 	rep.Took = time.Since(began).Round(time.Second).String()
 	return rep.deliver(o)
 }

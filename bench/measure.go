@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weftws/weft/internal/devcert"
@@ -33,6 +34,8 @@ type lab struct {
 	core    int // for servers; -1: any
 	warm    time.Duration
 	measure time.Duration
+
+	notes []string // what was measured differently
 
 	// Directories for profiles of servers, or "".
 	cpuProfile, memProfile string
@@ -65,6 +68,10 @@ func newLab(dir string) (*lab, error) {
 // take measures p under w in a fresh process.
 func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
 	s := w.spec(p)
+	if most := maxConns(); s.Conns > most {
+		l.notes = append(l.notes, fmt.Sprintf("%s under %s had %d connections: the system allows no more file descriptors", p.Name, w.Name, most))
+		s.Conns = most
+	}
 	pr, err := l.start(p, s)
 	if err != nil {
 		return sample{}, err
@@ -74,16 +81,28 @@ func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
 	if w.Kind == perIdle {
 		return idle(pr, target, s, func() error { return l.heap(pr, p, w) })
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), openTime)
-	defer cancel()
-	fleet, err := load.Open(ctx, target, s)
-	if err != nil {
-		return sample{}, err
-	}
-	defer fleet.Close()
-	run := fleet.Echo
-	if w.Kind == perOpening {
-		run = fleet.Churn
+	var run func(load.Limit) (int64, error)
+	measure := l.measure
+	if w.Kind == perDelivery {
+		measure *= 3 // a message takes 10,000 deliveries
+		h, err := openHall(pr, target, s)
+		if err != nil {
+			return sample{}, err
+		}
+		defer h.close()
+		run = h.broadcast
+	} else {
+		ctx, cancel := context.WithTimeout(context.Background(), openTime)
+		defer cancel()
+		fleet, err := load.Open(ctx, target, s)
+		if err != nil {
+			return sample{}, err
+		}
+		defer fleet.Close()
+		run = fleet.Echo
+		if w.Kind == perOpening {
+			run = fleet.Churn
+		}
 	}
 	if _, err := run(load.Limit{For: l.warm}); err != nil {
 		return sample{}, err
@@ -94,8 +113,17 @@ func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
 		}
 		defer pr.ask("profile")
 	}
-	x, err := busy(w, p, pr, func() (int64, error) { return run(load.Limit{For: l.measure}) })
+	x, err := busy(w, p, pr, func() (int64, error) { return run(load.Limit{For: measure}) })
 	return x, errors.Join(err, l.heap(pr, p, w))
+}
+
+// maxConns is how many connections a process may have. Go has raised the soft limit of file descriptors to the hard one.
+func maxConns() int {
+	var r syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil || r.Cur > 1<<20 {
+		return 1 << 20
+	}
+	return int(r.Cur) - 200 // files, pipes, the runtime's own
 }
 
 // heap has the server write a heap profile if that was asked for.

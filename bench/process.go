@@ -47,7 +47,7 @@ func (l *lab) start(p *peers.Peer, s load.Spec) (*process, error) {
 		args = append([]string{"taskset", "-c", strconv.Itoa(l.core)}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG="+l.debug(p))
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG="+l.debug(p), quietQUIC)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -74,6 +74,9 @@ func (l *lab) start(p *peers.Peer, s load.Spec) (*process, error) {
 	pr.addr = strings.TrimSpace(addr)
 	return pr, nil
 }
+
+// quietQUIC spares standard error what quic-go has to say about the size of the kernel's buffers.
+const quietQUIC = "QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING=true"
 
 // debug is GODEBUG for p's process.
 func (l *lab) debug(p *peers.Peer) string {

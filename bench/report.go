@@ -21,6 +21,7 @@ type report struct {
 	Rounds   int       `json:"rounds"`
 	Servers  []server  `json:"servers"`
 	Skipped  []string  `json:"skipped,omitempty"`
+	Notes    []string  `json:"notes,omitempty"`
 	Results  []*result `json:"results"`
 	Failures []string  `json:"failures,omitempty"`
 }
@@ -40,9 +41,10 @@ type result struct {
 	Median   sample   `json:"median"`           // of each number by itself
 	Min      float64  `json:"min"`              // of the values
 	Max      float64  `json:"max"`              //
-	OfWeft   float64  `json:"ratio_to_weft"`    // to weft-callbacks; 0: not measured
+	OfWeft   float64  `json:"ratio_to_weft"`    // to weft-callbacks or -broadcast; 0: not measured
 	OfBest   float64  `json:"ratio_to_best"`    // to the best peer; 0: none
 	Budget   float64  `json:"budget,omitempty"` // in the unit
+	Allocs   float64  `json:"budget_allocs,omitempty"`
 
 	work *workload
 	peer *peers.Peer
@@ -72,7 +74,7 @@ func (rep *report) finish() {
 			r.Min, r.Max = min(r.Min, x.Value), max(r.Max, x.Value)
 		}
 		v := r.Median.Value
-		if r.peer.Name == "weft-callbacks" {
+		if r.peer.Name == "weft-callbacks" || r.peer.Name == "weft-broadcast" {
 			weft[r.work] = v
 		}
 		if r.peer.Weft || r.peer.Floor {
@@ -91,6 +93,9 @@ func (rep *report) finish() {
 			r.OfBest = r.Median.Value / v
 		}
 		r.Budget = r.work.Budget.of(r.peer, bestGo[r.work])
+		if r.peer.Weft {
+			r.Allocs = r.work.Budget.Allocs
+		}
 	}
 }
 
@@ -114,6 +119,9 @@ func (rep *report) overBudget() (over []string) {
 		if r.Budget > 0 && r.Median.Value > r.Budget {
 			over = append(over, fmt.Sprintf("%s under %s: %s %s, budget %s", r.Server, r.Workload, number(r.Median.Value), r.Unit, number(r.Budget)))
 		}
+		if r.Allocs > 0 && r.Median.Allocs > r.Allocs {
+			over = append(over, fmt.Sprintf("%s under %s: %.3f allocations, budget %s", r.Server, r.Workload, r.Median.Allocs, number(r.Allocs)))
+		}
 	}
 	return over
 }
@@ -128,6 +136,9 @@ func (rep *report) markdown() string {
 	}
 	for _, s := range rep.Skipped {
 		fmt.Fprintf(&b, "- not measured: %s\n", s)
+	}
+	for _, s := range rep.Notes {
+		fmt.Fprintf(&b, "- %s\n", s)
 	}
 	var last *workload
 	for i := range workloads {
@@ -182,6 +193,9 @@ func (r *result) row(b *strings.Builder) {
 		allocs := ""
 		if r.Median.Allocs >= 0 {
 			allocs = fmt.Sprintf("%.2f", r.Median.Allocs)
+			if r.Allocs > 0 && r.Median.Allocs > r.Allocs {
+				allocs += " (over)"
+			}
 		}
 		cells = append(cells, allocs, fmt.Sprintf("%.0f", r.Median.Rate), number(r.Median.Load))
 	}

@@ -28,15 +28,20 @@ type stats struct {
 	Mallocs uint64 `json:"mallocs"` // Go only
 	Heap    int64  `json:"heap"`    // bytes: heap in use and stacks; Node: RSS
 	RSS     int64  `json:"rss"`     // bytes
+	Members int64  `json:"members,omitempty"`
+	Dropped int64  `json:"dropped,omitempty"`
 	Error   string `json:"error,omitempty"`
 }
+
+// room is the one of a server that broadcasts.
+var room = new(peers.Room)
 
 // serve is the server process: one peer on one address. Commands come on stdin, a line each, and every one is answered
 // by a line of JSON: "stats", "gc", "profile FILE", "profile" (ends it), "heap FILE". The end of stdin ends the process.
 func serve(args []string) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	addr := fs.String("addr", "127.0.0.1:0", "listen `address`")
-	proto := fs.String("proto", "h2", "h2, h1 or raw")
+	proto := fs.String("proto", "h2", "h3, h2, h1 or raw")
 	cert := fs.String("cert", "", "certificate `file`; empty: without TLS")
 	key := fs.String("key", "", "private key `file`")
 	if len(args) == 0 {
@@ -49,7 +54,7 @@ func serve(args []string) error {
 	if p == nil || p.Serve == nil {
 		return fmt.Errorf("serve: no peer %q in this program", args[0])
 	}
-	o := peers.Options{Proto: load.Proto(*proto)}
+	o := peers.Options{Proto: load.Proto(*proto), Room: room}
 	if *cert != "" {
 		c, err := tls.LoadX509KeyPair(*cert, *key)
 		if err != nil {
@@ -57,17 +62,30 @@ func serve(args []string) error {
 		}
 		o.TLS = &tls.Config{Certificates: []tls.Certificate{c}}
 	}
-	l, err := net.Listen("tcp", *addr)
+	l, err := listen(*addr, &o)
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready", l.Addr())
 	go func() {
 		err := p.Serve(l, o)
 		fmt.Fprintln(os.Stderr, "bench serve:", err)
 		os.Exit(1)
 	}()
 	return obey(os.Stdin, os.Stdout)
+}
+
+// listen opens the socket that o asks for and says where it is.
+func listen(addr string, o *peers.Options) (l net.Listener, err error) {
+	if o.Proto == load.H3 {
+		if o.Packets, err = net.ListenPacket("udp", addr); err == nil {
+			fmt.Println("ready", o.Packets.LocalAddr())
+		}
+		return nil, err
+	}
+	if l, err = net.Listen("tcp", addr); err == nil {
+		fmt.Println("ready", l.Addr())
+	}
+	return l, err
 }
 
 // obey carries out the commands on in.
@@ -105,6 +123,7 @@ func ownStats() (s stats, err error) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	s.Mallocs = m.Mallocs
+	s.Members, s.Dropped = room.Members.Load(), room.Dropped.Load()
 	s.Heap = int64(m.HeapInuse + m.StackInuse)
 	if s.RSS, err = residentBytes(); err != nil {
 		return s, err

@@ -11,10 +11,11 @@ import (
 type kind int
 
 const (
-	perMessage kind = iota // CPU time an echoed message
-	perByte                // CPU time a byte of an echoed message
-	perOpening             // CPU time to open and close a WebSocket
-	perIdle                // memory of a WebSocket that has echoed once
+	perMessage  kind = iota // CPU time an echoed message
+	perByte                 // CPU time a byte of an echoed message
+	perOpening              // CPU time to open and close a WebSocket
+	perIdle                 // memory of a WebSocket that has echoed once
+	perDelivery             // CPU time to send a message, which one WebSocket sent, to one of all
 )
 
 // A workload is one row of questions put to every server that can answer it.
@@ -30,6 +31,7 @@ type workload struct {
 type budget struct {
 	Callbacks, Blocking, Handler float64
 	TimesBest                    float64 // instead, of the best Go library's
+	Allocs                       float64 // beside, allocations a message or delivery
 }
 
 const small = 125 // bytes of payload: the longest with the shortest header (RFC 6455, Section 5.2)
@@ -45,6 +47,11 @@ var workloads = []workload{
 		budget{Callbacks: 0.6, Blocking: 0.6}},
 	{"h2-1x4000-1", perMessage, load.Spec{Proto: load.H2, TLS: true, Conns: 1, Streams: 4000, InFlight: 1, Size: small}, false,
 		budget{Callbacks: 1.8, Blocking: 3.6}},
+
+	{"h3-1x100-1", perMessage, load.Spec{Proto: load.H3, TLS: true, Conns: 1, Streams: 100, InFlight: 1, Size: small}, true,
+		budget{TimesBest: 0.8, Allocs: 3}},
+	{"h3-1x100-16", perMessage, load.Spec{Proto: load.H3, TLS: true, Conns: 1, Streams: 100, InFlight: 16, Size: small}, true,
+		budget{Allocs: 3}},
 
 	{"h1-tls-100-1", perMessage, load.Spec{Proto: load.H1, TLS: true, Conns: 100, Streams: 1, InFlight: 1, Size: small}, true,
 		budget{TimesBest: 1}},
@@ -74,13 +81,24 @@ var workloads = []workload{
 		budget{Callbacks: 1 << 10, Blocking: 4 << 10, Handler: 7 << 10}},
 	{"h1-tls-idle", perIdle, load.Spec{Proto: load.H1, TLS: true, Conns: 1000, Streams: 1, InFlight: 1, Size: small}, false, budget{}},
 	{"h1-idle", perIdle, load.Spec{Proto: load.H1, Conns: 1000, Streams: 1, InFlight: 1, Size: small}, false, budget{}},
+
+	{"h2-broadcast", perDelivery, load.Spec{Proto: load.H2, TLS: true, Conns: 100, Streams: 100, InFlight: 1, Size: small}, false,
+		budget{TimesBest: 0.1, Allocs: 0.01}},
+	{"h2-broadcast-stalled", perDelivery, load.Spec{Proto: load.H2, TLS: true, Conns: 100, Streams: 100, InFlight: 1, Size: small, Stalled: 1}, false,
+		budget{Allocs: 0.01}},
+	{"h1-tls-broadcast", perDelivery, load.Spec{Proto: load.H1, TLS: true, Conns: 1000, Streams: 1, InFlight: 1, Size: small}, false,
+		budget{}},
 }
 
-// spec is how w loads p: a floor gets the same messages without a protocol around them, as many in flight.
+// spec is how w loads p: a floor gets the same messages without a protocol around them, as many in flight, and who broadcasts over
+// HTTP/1.1 alone gets a connection for each WebSocket.
 func (w *workload) spec(p *peers.Peer) load.Spec {
 	s := w.Spec
-	if p.Floor {
+	switch {
+	case p.Floor:
 		s.Proto = load.Raw
+	case w.Kind == perDelivery && !p.Serves(s.Proto, s.TLS):
+		s.Proto, s.Conns, s.Streams = load.H1, s.WebSockets(), 1
 	}
 	return s
 }
@@ -90,7 +108,9 @@ func (w *workload) asks(p *peers.Peer) bool {
 	switch {
 	case p.IdleOnly && w.Kind != perIdle,
 		p.Several && w.Spec.InFlight < 2,
-		p.Floor && (w.Kind == perOpening || w.Kind == perIdle):
+		p.Floor && (w.Kind == perOpening || w.Kind == perIdle || w.Spec.Proto == load.H3),
+		p.Broadcast != (w.Kind == perDelivery),
+		w.Spec.Stalled > 0 && !p.Serves(w.Spec.Proto, w.Spec.TLS):
 		return false
 	}
 	s := w.spec(p)
@@ -109,8 +129,8 @@ func (b budget) of(p *peers.Peer, best float64) float64 {
 }
 
 func (w *workload) title() string {
-	over := map[load.Proto]string{load.H2: "HTTP/2", load.H1: "HTTP/1.1"}[w.Spec.Proto]
-	if w.Spec.TLS {
+	over := map[load.Proto]string{load.H3: "HTTP/3", load.H2: "HTTP/2", load.H1: "HTTP/1.1"}[w.Spec.Proto]
+	if w.Spec.TLS && w.Spec.Proto != load.H3 {
 		over += " + TLS"
 	}
 	s := w.Spec
@@ -122,9 +142,11 @@ func (w *workload) title() string {
 		return fmt.Sprintf("open and close over %s on a live connection, %d at a time", over, s.Streams)
 	case perIdle:
 		over = "idle over " + over
+	case perDelivery:
+		over = "broadcast over " + over
 	}
 	shape := fmt.Sprintf("%d connections", s.Conns)
-	if s.Proto == load.H2 {
+	if s.Proto != load.H1 {
 		shape = fmt.Sprintf("%d x %d WebSockets", s.Conns, s.Streams)
 	}
 	if w.Kind == perIdle {
@@ -134,9 +156,15 @@ func (w *workload) title() string {
 	if s.Size >= 1<<10 {
 		size = fmt.Sprintf("%d KiB text", s.Size>>10)
 	}
+	if w.Kind == perDelivery {
+		if s.Stalled > 0 {
+			shape += fmt.Sprintf(" and %d that reads nothing", s.Stalled)
+		}
+		return fmt.Sprintf("%s, %s, %s", over, shape, size)
+	}
 	return fmt.Sprintf("%s, %s, %d in flight, %s", over, shape, s.InFlight, size)
 }
 
 func (k kind) unit() string {
-	return [...]string{"us/message", "ns/byte", "us/opening", "bytes"}[k]
+	return [...]string{"us/message", "ns/byte", "us/opening", "bytes", "us/delivery"}[k]
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 type Proto string
 
 const (
+	H3  Proto = "h3"  // Extended CONNECT over QUIC, RFC 9220
 	H2  Proto = "h2"  // Extended CONNECT, RFC 8441
 	H1  Proto = "h1"  // Upgrade, RFC 6455
 	Raw Proto = "raw" // WebSocket frames without a handshake to a server that returns bytes: the floor
@@ -27,6 +29,7 @@ type Spec struct {
 	Streams  int // WebSockets a connection; 1 with H1. Raw keeps Streams x InFlight messages in flight on its connection
 	InFlight int // messages sent and not yet echoed on each WebSocket
 	Size     int // payload bytes of a message
+	Stalled  int // for Broadcast: WebSockets beside, each on a connection of its own that is never read
 }
 
 // WebSockets is the number of WebSockets the Fleet holds open.
@@ -50,6 +53,8 @@ type Fleet struct {
 	spec   Spec
 	script *script
 	conns  []conn
+
+	audience *audience // once it listens
 }
 
 // conn is one TCP connection's worth of WebSockets.
@@ -71,25 +76,48 @@ func (r *round) more(done int) bool { return !r.stop.Load() && (r.count == 0 || 
 
 // Open dials the spec's connections and, except for [Raw], opens its WebSockets. For [Fleet.Churn] alone, Streams may be 0.
 func Open(ctx context.Context, t Target, s Spec) (*Fleet, error) {
-	f := &Fleet{target: t, spec: s, script: newScript(s.Size, s.Proto == Raw)}
-	for range s.Conns {
-		var c conn
-		var err error
-		switch s.Proto {
-		case H2:
-			c, err = openH2(ctx, t, s, f.script)
-		case H1, Raw:
-			c, err = openH1(ctx, t, s, f.script)
-		default:
-			err = fmt.Errorf("unknown protocol %q", s.Proto)
-		}
-		if err != nil {
-			f.Close()
-			return nil, err
-		}
-		f.conns = append(f.conns, c)
+	f := &Fleet{target: t, spec: s, script: newScript(s.Size, s.Proto == Raw), conns: make([]conn, s.Conns)}
+	next := atomic.Int64{}
+	errs := make(chan error, openers)
+	var wg sync.WaitGroup
+	for range openers {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(s.Conns); i = next.Add(1) - 1 {
+				var err error
+				if f.conns[i], err = open(ctx, t, s, f.script); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	if err := <-errs; err != nil {
+		f.conns = slices.DeleteFunc(f.conns, func(c conn) bool { return c == nil })
+		f.Close()
+		return nil, err
 	}
 	return f, nil
+}
+
+const openers = 4 // how many connections are opened at a time
+
+func open(ctx context.Context, t Target, s Spec, sc *script) (c conn, err error) {
+	switch s.Proto {
+	case H3:
+		c, err = openH3(ctx, t, s, sc)
+	case H2:
+		c, err = openH2(ctx, t, s, sc)
+	case H1, Raw:
+		c, err = openH1(ctx, t, s, sc)
+	default:
+		err = fmt.Errorf("unknown protocol %q", s.Proto)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Echo keeps the spec's messages in flight until the limit, waits for what is still in flight, and returns the number of

@@ -16,32 +16,38 @@ import (
 
 // A Peer is a kind of server.
 type Peer struct {
-	Name     string
-	About    string
-	Module   string // where its version stands in this program; "" for the standard library and Node
-	Weft     bool
-	IdleOnly bool         // measured for memory alone
-	Several  bool         // measured with several messages in flight alone
-	Floor    bool         // no WebSocket server: what the connection alone costs
-	Debug    string       // what its process needs in GODEBUG
-	Protos   []load.Proto // what it serves over TLS
-	NoTLS    []load.Proto // and without
-	Serve    func(net.Listener, Options) error
-	Command  []string // instead of Serve: a program to run, with arguments PROTO ADDR [CERT KEY]
+	Name      string
+	About     string
+	Module    string // where its version stands in this program; "" for the standard library and Node
+	Weft      bool
+	IdleOnly  bool         // measured for memory alone
+	Several   bool         // measured with several messages in flight alone
+	Broadcast bool         // no echo: what one sends goes to all
+	Floor     bool         // no WebSocket server: what the connection alone costs
+	Debug     string       // what its process needs in GODEBUG
+	Protos    []load.Proto // what it serves over TLS
+	NoTLS     []load.Proto // and without
+	Serve     func(net.Listener, Options) error
+	Command   []string // instead of Serve: a program to run, with arguments PROTO ADDR [CERT KEY]
 }
 
 // Options are what a Peer's server is given.
 type Options struct {
 	Proto load.Proto
 	TLS   *tls.Config // with a certificate and nothing else; nil: without TLS
+
+	Packets net.PacketConn // for HTTP/3, instead of the listener
+	Room    *Room          // for a Peer that broadcasts
 }
 
 // All lists the peers, the subject first.
 var All = []*Peer{
 	weftCallbacks, weftBlocking, weftHandler,
 	netHTTP, netHTTPEach, xNet, node,
+	quicGo, quicGoEach,
 	gwsPeer, gorilla, coder, gobwas,
 	raw,
+	weftBroadcast, gwsBroadcast, gorillaBroadcast,
 }
 
 // Named returns the peer of that name, or nil.

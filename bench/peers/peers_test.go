@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,6 +37,8 @@ func TestMain(m *testing.M) {
 // only.
 func TestPeersEcho(t *testing.T) {
 	specs := []load.Spec{
+		{Proto: load.H3, TLS: true, Conns: 2, Streams: 50, InFlight: 16, Size: 125},
+		{Proto: load.H3, TLS: true, Conns: 1, Streams: 3, InFlight: 2, Size: 64 << 10},
 		{Proto: load.H2, TLS: true, Conns: 2, Streams: 50, InFlight: 16, Size: 125},
 		{Proto: load.H2, TLS: true, Conns: 1, Streams: 3, InFlight: 2, Size: 1 << 20},
 		{Proto: load.H2, Conns: 1, Streams: 3, InFlight: 2, Size: 64 << 10},
@@ -47,7 +50,7 @@ func TestPeersEcho(t *testing.T) {
 	}
 	for _, p := range peers.All {
 		for _, s := range specs {
-			if p.Serve == nil || !p.Serves(s.Proto, s.TLS) {
+			if p.Serve == nil || p.Broadcast || !p.Serves(s.Proto, s.TLS) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%+v", p.Name, s), func(t *testing.T) {
@@ -81,7 +84,7 @@ func TestPeersOpenAndClose(t *testing.T) {
 			{Proto: load.H2, TLS: true, Conns: 1, Streams: 8},
 			{Proto: load.H1, TLS: true, Conns: 2},
 		} {
-			if p.Serve == nil || !p.Serves(s.Proto, s.TLS) {
+			if p.Serve == nil || p.Broadcast || !p.Serves(s.Proto, s.TLS) {
 				continue
 			}
 			t.Run(p.Name+"/"+string(s.Proto), func(t *testing.T) {
@@ -97,9 +100,45 @@ func TestPeersOpenAndClose(t *testing.T) {
 	}
 }
 
+// Everybody hears everything once.
+func TestPeersBroadcast(t *testing.T) {
+	const count = 20
+	for _, p := range peers.All {
+		for _, s := range []load.Spec{
+			{Proto: load.H2, TLS: true, Conns: 3, Streams: 8, InFlight: 1, Size: 125},
+			{Proto: load.H1, TLS: true, Conns: 5, Streams: 1, InFlight: 1, Size: 125},
+		} {
+			if !p.Broadcast || !p.Serves(s.Proto, s.TLS) {
+				continue
+			}
+			t.Run(p.Name+"/"+string(s.Proto), func(t *testing.T) {
+				room := new(peers.Room)
+				target := serve(t, p, s, room)
+				one := s
+				one.Conns, one.Streams = 1, 1
+				speaker, audience := connect(t, target, one), connect(t, target, s)
+				all := int64(1 + s.WebSockets())
+				for room.Members.Load() < all {
+					runtime.Gosched()
+				}
+				n, err := audience.Broadcast(speaker, load.Limit{Count: count})
+				if err != nil || n != count*all {
+					t.Errorf("%d deliveries, error %v, want %d", n, err, count*all)
+				}
+			})
+		}
+	}
+}
+
 func open(t *testing.T, p *peers.Peer, s load.Spec) *load.Fleet {
 	t.Helper()
-	o := peers.Options{Proto: s.Proto}
+	return connect(t, serve(t, p, s, nil), s)
+}
+
+// serve runs p's server and returns where it is.
+func serve(t *testing.T, p *peers.Peer, s load.Spec, room *peers.Room) load.Target {
+	t.Helper()
+	o := peers.Options{Proto: s.Proto, Room: room}
 	target := load.Target{}
 	if s.TLS {
 		cert, err := devcert.New(time.Now())
@@ -110,6 +149,16 @@ func open(t *testing.T, p *peers.Peer, s load.Spec) *load.Fleet {
 		target.Roots = x509.NewCertPool()
 		target.Roots.AddCert(cert.Leaf)
 	}
+	if s.Proto == load.H3 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { pc.Close() })
+		o.Packets, target.Addr = pc, pc.LocalAddr().String()
+		go p.Serve(nil, o)
+		return target
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -117,6 +166,11 @@ func open(t *testing.T, p *peers.Peer, s load.Spec) *load.Fleet {
 	t.Cleanup(func() { l.Close() })
 	target.Addr = l.Addr().String()
 	go p.Serve(l, o)
+	return target
+}
+
+func connect(t *testing.T, target load.Target, s load.Spec) *load.Fleet {
+	t.Helper()
 	f, err := load.Open(t.Context(), target, s)
 	if err != nil {
 		t.Fatal(err)

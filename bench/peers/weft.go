@@ -10,16 +10,19 @@ import (
 	"github.com/weftws/weft/bench/load"
 )
 
-var weftProtos = []load.Proto{load.H2, load.H1}
+var (
+	weftProtos = []load.Proto{load.H3, load.H2, load.H1}
+	weftNoTLS  = []load.Proto{load.H2, load.H1}
+)
 
 var weftCallbacks = &Peer{
-	Name: "weft-callbacks", Weft: true, Protos: weftProtos, NoTLS: weftProtos,
+	Name: "weft-callbacks", Weft: true, Protos: weftProtos, NoTLS: weftNoTLS,
 	About: "Conn.Handle: no goroutine a WebSocket",
 	Serve: func(l net.Listener, o Options) error { return serveWeft(l, o, callbacks) },
 }
 
 var weftBlocking = &Peer{
-	Name: "weft-blocking", Weft: true, Protos: weftProtos, NoTLS: weftProtos,
+	Name: "weft-blocking", Weft: true, Protos: weftProtos, NoTLS: weftNoTLS,
 	About: "Read and Write in a goroutine of its own; the handler has returned",
 	Serve: func(l net.Listener, o Options) error {
 		return serveWeft(l, o, func(c *weft.Conn) { go readWrite(c) })
@@ -27,7 +30,7 @@ var weftBlocking = &Peer{
 }
 
 var weftHandler = &Peer{
-	Name: "weft-handler", Weft: true, IdleOnly: true, Protos: weftProtos, NoTLS: weftProtos,
+	Name: "weft-handler", Weft: true, IdleOnly: true, Protos: weftProtos, NoTLS: weftNoTLS,
 	About: "Read and Write inside the handler",
 	Serve: func(l net.Listener, o Options) error { return serveWeft(l, o, readWrite) },
 }
@@ -45,6 +48,9 @@ func serveWeft(l net.Listener, o Options, use func(*weft.Conn)) error {
 		TLSConfig: o.TLS,
 		Options:   weft.ServerOptions{MaxConcurrentStreams: maxStreams},
 		ErrorLog:  quiet,
+	}
+	if o.Packets != nil {
+		return s.ServeQUIC(o.Packets)
 	}
 	if o.TLS != nil {
 		return s.ServeTLS(l, "", "")
