@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,42 +36,108 @@ func TestChromium(t *testing.T) {
 // connection.
 func chromiumConversation(t *testing.T, browser context.Context, cert *certificate, version string) {
 	srv := startWeft(t, cert, func(s *weft.Server) {
-		echo, mux := s.Handler, http.NewServeMux()
-		rec := s.ErrorLog.Writer()
-		mux.Handle("/echo", echo)
-		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(rec, "page version=%s remote=%s end\n", r.Proto, r.RemoteAddr)
-			http.ServeFile(w, r, filepath.Join("testdata", "page.html"))
-		})
-		s.Handler = mux
+		servePage(s)
 		s.Options.DisableConnectProtocol = version == "HTTP/1.1"
 	})
-	tab := newTab(t, browser)
-	origin := fmt.Sprintf("localhost:%d", srv.port)
-	if err := chromedp.Do(tab, chromedp.Navigate("https://"+origin+"/")); err != nil {
+	p := openPage(t, browser, srv)
+	p.wantVersion(t, "HTTP/2.0")
+	p.converse(t, version)
+	if version == "HTTP/2.0" {
+		p.wantTogether(t, p.line)
+	}
+}
+
+// servePage adds the page that the test drives to the echo handler, and a line to the record for each time it is asked for.
+func servePage(s *weft.Server) {
+	echo, mux := s.Handler, http.NewServeMux()
+	rec := s.ErrorLog.Writer()
+	mux.Handle("/echo", echo)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(rec, "page version=%s remote=%s end\n", r.Proto, r.RemoteAddr)
+		w.Header().Set("Cache-Control", "no-store")
+		http.ServeFile(w, r, filepath.Join("testdata", "page.html"))
+	})
+	s.Handler = mux
+}
+
+// An openedPage is the page of servePage in a tab.
+type openedPage struct {
+	tab    context.Context
+	srv    *weftServer
+	origin string // host and port
+	line   string // of the record, for the last time it was loaded
+}
+
+func openPage(t *testing.T, browser context.Context, srv *weftServer) *openedPage {
+	t.Helper()
+	p := &openedPage{tab: newTab(t, browser), srv: srv, origin: fmt.Sprintf("localhost:%d", srv.port)}
+	p.load(t)
+	return p
+}
+
+func (p *openedPage) load(t *testing.T) {
+	t.Helper()
+	if err := chromedp.Do(p.tab, chromedp.Navigate("https://"+p.origin+"/")); err != nil {
 		t.Fatalf("navigate: %v", err)
 	}
-	page := srv.record.await(t, "page version=HTTP/2.0")
-	k := talk{
-		dial: func(t *testing.T, url string, o offer) socket { return dialChromium(t, tab, url, o) },
-		url:  "wss://" + origin, server: srv.record, carried: "version=" + version, deflate: []string{"takeover", "no-takeover"},
+	pages := p.srv.record.lines("page version=")
+	if len(pages) == 0 {
+		t.Fatal("the server was not asked for the page")
 	}
-	k.run(t)
-	if version != "HTTP/2.0" {
-		return
+	p.line = pages[len(pages)-1]
+}
+
+func (p *openedPage) wantVersion(t *testing.T, version string) {
+	t.Helper()
+	if !strings.Contains(p.line, "version="+version+" ") {
+		t.Errorf("the page came by %s, want %s", p.line, version)
 	}
-	remote := regexp.MustCompile(`remote=\S+`).FindString(page)
-	for _, line := range srv.record.lines("open id=") {
-		if !strings.Contains(line, remote+" ") {
-			t.Errorf("the page came with %s, but: %s", remote, line)
+}
+
+// converse is the conversation. Each WebSocket must come by version.
+func (p *openedPage) converse(t *testing.T, version string) {
+	t.Helper()
+	p.talk(version).run(t)
+}
+
+// exchange is a short one.
+func (p *openedPage) exchange(t *testing.T, version string) {
+	t.Helper()
+	k := p.talk(version)
+	s, id := k.open(t, offer{}, "")
+	exchange(t, s, true, []byte("hello"))
+	exchange(t, s, false, pattern(1<<20))
+	k.clientCloses(t, s, id, 4000, "enough")
+	s, _ = k.open(t, offer{}, "")
+	k.serverCloses(t, s, closed{4001, "that was all"})
+}
+
+func (p *openedPage) talk(version string) *talk {
+	return &talk{
+		dial: func(t *testing.T, url string, o offer) socket { return dialChromium(t, p.tab, url, o) },
+		url:  "wss://" + p.origin, server: p.srv.record, carried: "version=" + version, deflate: []string{"takeover", "no-takeover"},
+	}
+}
+
+// wantTogether: all WebSockets came on one connection, and that with the page which the line tells of.
+func (p *openedPage) wantTogether(t *testing.T, line string) {
+	t.Helper()
+	conns := make(map[string]bool)
+	for _, socket := range p.srv.record.lines("open id=") {
+		if remoteOf(socket) != remoteOf(line) {
+			t.Errorf("%s, but: %s", line, socket)
 		}
+		conns[strings.Fields(socket)[3]] = true
+	}
+	if len(conns) != 1 {
+		t.Errorf("%d connections: %v", len(conns), conns)
 	}
 }
 
 // ---- The browser
 
 // startChromium returns the context of a running browser.
-func startChromium(t *testing.T) context.Context {
+func startChromium(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path := program(t, "chromium", "chromium")
 	log := newRecord()
@@ -83,7 +148,7 @@ func startChromium(t *testing.T) context.Context {
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("ignore-certificate-errors", true),
 		chromedp.Flag("host-resolver-rules", "MAP localhost 127.0.0.1,MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 	}
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
+	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(opts, more...)...)
 	ctx, cancelBrowser := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
 		cancelBrowser()
