@@ -236,7 +236,21 @@ func (m *Machine) renew(now time.Time) bool {
 	return true
 }
 
-// repeat sends the request once more, on another connection or stream.
+// repeatHere sends the CONNECT again on its own connection, where it was answered with 425, and reports whether that is possible.
+func (m *Machine) repeatHere(now time.Time, a *attempt) bool {
+	if a.Rung == Upgrade || a.Rung == Frame || a.live || m.repeated {
+		return false
+	}
+	m.repeated = true
+	m.takeQUIC(a)
+	a.early, a.answer = false, nil
+	m.send(a, sent)
+	m.order(SendConnect{Attempt: a.ID})
+	m.watch(now, a)
+	return true
+}
+
+// repeat sends the request once more, on another connection.
 //
 // "A user agent SHOULD retry automatically, but any retries MUST NOT be sent in early data." RFC 8470, Section 5.2.
 func (m *Machine) repeat(now time.Time) bool {

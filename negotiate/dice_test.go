@@ -218,7 +218,7 @@ func (d *dice) obeyOne(o Order) {
 		if c.at == "connected" && c.alpn == "h2" && (d.policy.Strict || d.policy.Once) {
 			d.t.Errorf("%v is assumed under %+v", o, d.policy)
 		}
-		if c.at == "answered" && !(c.ignore && c.got && c.allow) && !(c.quic && c.status == 425 && !c.again) {
+		if c.at == "answered" && !(c.ignore && c.got && c.allow) && !(c.status == 425 && !c.again && !c.live) {
 			d.t.Errorf("%v after %+v", o, c)
 		}
 		c.again = c.again || c.at == "answered"

@@ -52,20 +52,6 @@ func (m *Machine) recvEarlyRejected(now time.Time, o EarlyRejected) {
 	strategies[H3].connected(m, now, a)
 }
 
-// repeatHere sends the CONNECT again on its own connection, where it was answered with 425, and reports whether that is possible.
-func (m *Machine) repeatHere(now time.Time, a *attempt) bool {
-	if a.Rung != H3 || a.live || m.repeated {
-		return false
-	}
-	m.repeated = true
-	m.takeQUIC(a)
-	a.early, a.answer = false, nil
-	m.send(a, sent)
-	m.order(SendConnect{Attempt: a.ID})
-	m.watch(now, a)
-	return true
-}
-
 // goesOnFromH3 is goesOn for h3: the way on is over TCP.
 func (m *Machine) goesOnFromH3(now time.Time, a *attempt, class Class) bool {
 	switch class {
