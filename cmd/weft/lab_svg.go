@@ -37,8 +37,13 @@ var labStory = []struct {
 		{row: "assume, new server, live connection", note: "the connection is there"},
 		{row: "assume, old server, fresh connection, remembered", note: "remembered"},
 	}, true},
+	{"over HTTP/3", "once Alt-Svc has named it", [2]labHalfStory{
+		{row: "h3, new server, fresh connection, default policy, second", note: "a new connection"},
+		{note: "nothing names it: not tried"},
+	}, true},
 }
 
+// A labHalfStory is a row, or, without its name, why there is none.
 type labHalfStory struct{ row, note string }
 
 // A labPicture is the waterfall of these rows, in the picture's units.
@@ -94,7 +99,7 @@ const (
 // labPictureSVG draws where the round trips go: as computed, with the numbers of those rows that were measured.
 func labPictureSVG(rows []lab.Row) (string, error) {
 	cases := make(map[string]lab.Case)
-	for _, c := range lab.Cases(negotiate.Upgrade, negotiate.Settings, negotiate.Assume) {
+	for _, c := range lab.Cases() {
 		cases[c.Row.String()] = c
 	}
 	measured := make(map[string]float64)
@@ -119,6 +124,10 @@ func labPictureSVG(rows []lab.Row) (string, error) {
 		row := labPictureRow{Name: s.name, About: s.about, Y: y, NameY: y + tripsPad + 11, AboutY: y + tripsPad + 29}
 		height := tripsBlock
 		for i, half := range s.halves {
+			if half.row == "" {
+				row.Halves = append(row.Halves, labHalf{Note: half.note, NumberX: []int{tripsNew, tripsOld}[i], NumberY: y + tripsPad + tripsBlock/2 + 4})
+				continue
+			}
 			c, ok := cases[half.row]
 			if !ok {
 				return "", fmt.Errorf("picture: there is no row %q", half.row)
@@ -135,7 +144,11 @@ func labPictureSVG(rows []lab.Row) (string, error) {
 			row.Halves = append(row.Halves, h)
 			height = max(height, len(lanes)*tripsLane-(tripsLane-tripsBlock), row.AboutY-y-tripsPad+4)
 		}
-		desc = append(desc, fmt.Sprintf("%s (%s): %s on a new server, %s on an old one.", s.name, s.about, row.Halves[0].Number, row.Halves[1].Number))
+		told := fmt.Sprintf("%s (%s): %s on a new server", s.name, s.about, row.Halves[0].Number)
+		if n := row.Halves[1].Number; n != "" {
+			told += fmt.Sprintf(", %s on an old one", n)
+		}
+		desc = append(desc, told+".")
 		p.Rows = append(p.Rows, row)
 		y += height + 2*tripsPad
 	}

@@ -29,7 +29,8 @@ func TestPictureIsCurrent(t *testing.T) {
 		"settings (RFC 8441: wait, then ask): 4 on a new server, 6 on an old one. " +
 		"assume, alone (ask at once): 3 on a new server, 6 on an old one. " +
 		"assume, with a spare (weft, first dial): 3 on a new server, 4 on an old one. " +
-		"and from then on (weft, next dials): 1 on a new server, 3 on an old one."
+		"and from then on (weft, next dials): 1 on a new server, 3 on an old one. " +
+		"over HTTP/3 (once Alt-Svc has named it): 2 on a new server."
 	if !strings.Contains(drawn, ">"+wantDesc+"</desc>") {
 		t.Errorf("the description is not %q", wantDesc)
 	}
