@@ -20,6 +20,7 @@ import (
 
 	"github.com/weftws/weft"
 	"github.com/weftws/weft/negotiate"
+	"github.com/weftws/weft/resolver"
 )
 
 func newCatCommand() *cobra.Command {
@@ -33,6 +34,9 @@ of standard output. A binary message is printed as its size and first bytes.
 On a terminal, Ctrl-D closes the WebSocket (1000). When standard input is a file or pipe, its end does not cut off the
 replies: the WebSocket is closed when no message has arrived for --linger, or, with -n, when enough have.
 
+HTTP/3 is tried where something says that the server has it (an HTTPS record in DNS, --memory), or --rungs names h3; TCP follows when
+QUIC has not connected within --head-start. Names are looked up for HTTPS records, addresses and localhost are not.
+
 With --json every line of output is an object:
   {"event":"open","url":"wss://...","version":"HTTP/2.0","rung":"settings","round_trips":4,"conn":1,"stream":1,...}
   {"type":"text","data":"..."}    {"type":"binary","data":"BASE64"}
@@ -45,6 +49,7 @@ Exit status 0: the WebSocket was closed normally (1000, or no code). Any other e
   echo hello | weft cat wss://127.0.0.1:8443/echo -k
   weft cat -k -n 3 'wss://127.0.0.1:8443/stream?rate=1' </dev/null
   weft cat -k --trace --rungs upgrade wss://127.0.0.1:8443/echo
+  weft cat -k --trace --rungs h3 --early wss://127.0.0.1:8443/echo
   weft cat -H 'Authorization: Bearer abc' --subprotocol v2 --subprotocol v1 wss://example.com/`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -63,7 +68,10 @@ Exit status 0: the WebSocket was closed normally (1000, or no code). Any other e
 	f.StringArrayVarP(&c.headers, "header", "H", nil, "`'NAME: VALUE'` to send with the handshake; may be repeated")
 	f.StringArrayVar(&c.subprotocols, "subprotocol", nil, "subprotocol `name` to offer; may be repeated, best first")
 	f.BoolVar(&c.deflate, "deflate", false, "offer permessage-deflate")
-	f.StringVar(&c.rungs, "rungs", "", "ways to allow, as `list`: upgrade, settings, assume (the default is these), token, h2.1, frame, alt-svc")
+	f.StringVar(&c.rungs, "rungs", "", "ways to allow, as `list`: upgrade, settings, assume (the default is these, and h3 where the server is known to have it), token, h2.1, frame, alt-svc, h3")
+	f.DurationVar(&c.headStart, "head-start", defaultHeadStart, "try HTTP/3 alone for `TIME`, then TCP beside it; 0s: both at once")
+	f.BoolVar(&c.early, "early", false, "open a first WebSocket over HTTP/3 and close it, then this one in early data, which may be replayed (RFC 8470)")
+	f.BoolVar(&c.noRecords, "no-https-records", false, "ask no DNS server whether there is HTTP/3")
 	f.StringVar(&c.memory, "memory", "", "remember what was found out about origins in `file`; see weft memory")
 	f.BoolVar(&c.h2c, "h2c", false, "for ws:// URLs: HTTP/2 with prior knowledge")
 	f.BoolVarP(&c.insecure, "insecure", "k", false, "accept any certificate")
@@ -84,6 +92,8 @@ type cat struct {
 	subprotocols     []string
 	rungs            string
 	memory           string
+	headStart        time.Duration
+	early, noRecords bool
 	deflate, h2c     bool
 	insecure         bool
 	binary           bool
@@ -94,6 +104,9 @@ type cat struct {
 	stdin            io.Reader
 	stdout, stderr   io.Writer
 }
+
+// defaultHeadStart is what Policy.HeadStart is where it is 0.
+const defaultHeadStart = 50 * time.Millisecond
 
 // maxCatMessage is the largest message that cat takes, in bytes after inflating.
 const maxCatMessage = 64 << 20
@@ -114,6 +127,9 @@ func (c *cat) run(ctx context.Context) error {
 	}
 
 	out := &printer{w: c.stdout, json: c.json, raw: c.raw, terminal: isTerminal(c.stdout)}
+	if c.early {
+		c.resumable(ctx, dialer, opt)
+	}
 	if c.trace {
 		opt.Trace = newTracer(c, out).event
 	}
@@ -137,6 +153,17 @@ func (c *cat) run(ctx context.Context) error {
 	}
 	s.report(err)
 	return err
+}
+
+// resumable opens a WebSocket over HTTP/3 and closes it, so that dialer has a session to come back to. Where that fails, the dial that
+// matters says why.
+func (c *cat) resumable(ctx context.Context, dialer *weft.Dialer, opt *weft.DialOptions) {
+	first := *opt
+	first.Policy = &weft.Policy{Rungs: []weft.Rung{weft.H3}}
+	if conn, _, err := dialer.Dial(ctx, c.url, &first); err == nil {
+		conn.Close(weft.StatusNormalClosure, "")
+		dialer.Close()
+	}
 }
 
 // cancelOnSignal calls cancel on the first Ctrl-C; a second one ends the process. The returned function stops that.
@@ -195,17 +222,13 @@ func (c *cat) options() (*weft.Dialer, *weft.DialOptions, error) {
 	if c.deflate {
 		opt.CompressionMode = weft.CompressionContextTakeover
 	}
-	if c.rungs != "" {
-		policy := weft.Policy{}
-		if policy.Rungs, err = negotiate.ParseRungs(c.rungs); err == nil {
-			err = policy.Validate()
-		}
-		if err != nil {
-			return nil, nil, usagef("--rungs: %w", err)
-		}
-		opt.Policy = &policy
+	if opt.Policy, err = c.policy(u); err != nil {
+		return nil, nil, err
 	}
 	dialer := &weft.Dialer{PriorKnowledge: c.h2c}
+	if !c.noRecords {
+		dialer.HTTPSResolver = new(resolver.Resolver)
+	}
 	if c.memory != "" {
 		dialer.Memory = weft.FileMemory(c.memory, func(err error) { fmt.Fprintf(c.stderr, "weft: memory: %v\n", err) })
 	}
@@ -213,6 +236,30 @@ func (c *cat) options() (*weft.Dialer, *weft.DialOptions, error) {
 		dialer.TLSConfig = &tls.Config{InsecureSkipVerify: true}
 	}
 	return dialer, opt, nil
+}
+
+// policy is what the flags allow at u.
+func (c *cat) policy(u *url.URL) (*weft.Policy, error) {
+	policy := &weft.Policy{HeadStart: c.headStart, EarlyConnect: c.early}
+	switch {
+	case c.headStart < 0:
+		return nil, usagef("--head-start %v: want 0s or more", c.headStart)
+	case c.headStart == 0:
+		policy.HeadStart = -1
+	}
+	if c.rungs != "" {
+		var err error
+		if policy.Rungs, err = negotiate.ParseRungs(c.rungs); err == nil {
+			err = policy.Validate()
+		}
+		if err != nil {
+			return nil, usagef("--rungs: %w", err)
+		}
+	}
+	if c.early && (u.Scheme != "wss" || !policy.Allows(weft.H3)) {
+		return nil, usagef("--early is for wss:// URLs and the rung h3")
+	}
+	return policy, nil
 }
 
 // opened says that the WebSocket is open, to whom it may concern.

@@ -68,12 +68,15 @@ func TestCatOptions(t *testing.T) {
 	if !dialer.TLSConfig.InsecureSkipVerify {
 		t.Error("--insecure verifies")
 	}
-	plain := cat{url: "ws://example.com/"}
+	if dialer.HTTPSResolver == nil || opt.Policy.EarlyConnect || opt.Policy.HeadStart != -1 {
+		t.Errorf("resolver %v, policy %+v; want one, and no head start", dialer.HTTPSResolver, opt.Policy)
+	}
+	plain := cat{url: "ws://example.com/", headStart: defaultHeadStart, noRecords: true}
 	dialer, opt, err = plain.options()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dialer.TLSConfig != nil || opt.Policy != nil || opt.CompressionMode != weft.CompressionDisabled || dialer.PriorKnowledge {
+	if dialer.TLSConfig != nil || opt.Policy.Rungs != nil || opt.Policy.EarlyConnect || dialer.HTTPSResolver != nil || opt.Policy.HeadStart != defaultHeadStart || opt.CompressionMode != weft.CompressionDisabled || dialer.PriorKnowledge {
 		t.Errorf("without flags: %+v, %+v", dialer, opt)
 	}
 }

@@ -17,6 +17,8 @@ import (
 )
 
 func main() {
+	// quic-go's advice on socket buffers is for operators: here it would stand between the lines of the output.
+	os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -65,7 +67,7 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "weft",
 		Short: "WebSockets woven through one HTTP connection",
-		Long: `weft serves and opens WebSockets over HTTP/1.1 (RFC 6455) and HTTP/2 (RFC 8441).
+		Long: `weft serves and opens WebSockets over HTTP/1.1 (RFC 6455), HTTP/2 (RFC 8441) and HTTP/3 (RFC 9220).
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
 		Example: `  weft up                                        # a playground on https://127.0.0.1:8443/

@@ -20,6 +20,7 @@ import (
 
 	"github.com/weftws/weft/negotiate"
 	"github.com/weftws/weft/probe"
+	"github.com/weftws/weft/resolver"
 )
 
 func newProbeCommand() *cobra.Command {
@@ -41,8 +42,11 @@ Verdicts:
                 the server's answer: REFUSED_STREAM, 421, such as 404, 425, every other status
   handshake     a success that is none by the rules of the handshake
   transport     no connection could be made
-  advertised, absent   (alt-svc) responses name another endpoint, or none
+  advertised, absent   (alt-svc) responses name another endpoint, or none; (h3) nobody listens
   not-asked     this rung cannot be asked about
+
+HTTP/3 is asked for where the other rungs' responses name it (Alt-Svc), else where an HTTPS record in DNS does, else at the URL's
+own port, there for 2/5 of --timeout at most. Names are looked up for HTTPS records, addresses and localhost are not.
 
 With --json every URL is one line, an object:
   {"url":"wss://...","rungs":[{"rung":"upgrade","verdict":"open","round_trips":3,"evidence":["..."]},...],"advice":"..."}
@@ -72,6 +76,7 @@ Exit status 0: a WebSocket can be had at every URL, on one rung at least. 1: not
 	f.BoolVarP(&c.insecure, "insecure", "k", false, "accept any certificate")
 	f.DurationVar(&c.timeout, "timeout", probe.DefaultTimeout, "ask on each rung for `TIME` at most")
 	f.BoolVar(&c.thorough, "thorough", false, "ask also what costs the connection at some servers: early DATA, an unknown frame on an idle stream")
+	f.BoolVar(&c.noRecords, "no-https-records", false, "ask no DNS server where HTTP/3 is")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "show the frames")
 	f.BoolVar(&c.json, "json", false, "print JSON lines")
 	f.StringVar(&c.html, "html", "", "write a page with the picture to `FILE`")
@@ -83,6 +88,7 @@ type probeCommand struct {
 	headers            []string
 	rungs              string
 	insecure, thorough bool
+	noRecords          bool
 	verbose, json      bool
 	html               string
 	timeout            time.Duration
@@ -203,6 +209,9 @@ func (c *probeCommand) options() (probe.Options, error) {
 		if opt.Rungs, err = negotiate.ParseRungs(c.rungs); err != nil {
 			return opt, usagef("--rungs: %w", err)
 		}
+	}
+	if !c.noRecords {
+		opt.Resolver = new(resolver.Resolver)
 	}
 	if c.insecure {
 		opt.TLSConfig = &tls.Config{InsecureSkipVerify: true}

@@ -85,6 +85,7 @@ var spanKinds = []spanKind{
 	{"tcp", "─", "\x1b[34m", "#4c78a8"},
 	{"proxy", "~", "\x1b[36m", "#76b7b2"},
 	{"tls", "═", "\x1b[35m", "#8e6bb0"},
+	{"quic", "≡", "\x1b[35m", "#c0588f"},
 	{"settings", "▒", "\x1b[33m", "#e0a030"},
 	{"request", "█", "\x1b[32m", "#3a9a5b"},
 	{"check", "░", "\x1b[90m", "#c4c9cf"},

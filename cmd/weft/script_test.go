@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script. Beside testscript's own commands there are
 //
-//	up FLAGS        start weft up on free ports; $TLS and $PLAIN are its addresses
+//	up FLAGS        start weft up on free ports; $TLS, $QUIC and $PLAIN are its addresses
 //	logged REGEXP   wait until a line of its standard error matches
 //	down            interrupt it, want exit status 0; the file up.log has its standard error
 //	status N ARGS   run weft, want exit status N
@@ -84,9 +84,10 @@ func scriptUp(ts *testscript.TestScript, neg bool, args []string) {
 	if err != nil {
 		ts.Fatalf("weft up did not get ready: %v\n%s", err, s.log.String())
 	}
-	var ready struct{ TLS, Plain string }
+	var ready struct{ TLS, QUIC, Plain string }
 	ts.Check(json.Unmarshal(line, &ready))
 	ts.Setenv("TLS", ready.TLS)
+	ts.Setenv("QUIC", ready.QUIC)
 	ts.Setenv("PLAIN", ready.Plain)
 	go io.Copy(io.Discard, out)
 }

@@ -29,7 +29,7 @@ func newUpCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Serve a WebSocket playground",
-		Long: `up serves a WebSocket playground on one TLS port, over HTTP/2 and HTTP/1.1:
+		Long: `up serves a WebSocket playground on one port, over HTTP/2 and HTTP/1.1 on TCP, and over HTTP/3 on UDP:
 
   /         a page that opens WebSockets and shows what carries them
   /echo     sends every message back; subprotocol "echo"; permessage-deflate
@@ -42,13 +42,17 @@ func newUpCommand() *cobra.Command {
 With ?hello=1 a WebSocket's first message says what carries it, as JSON:
   {"version":"HTTP/2.0","conn":3,"stream":5,"subprotocol":"","compression":""}
 
+HTTP/3 is named to clients in Alt-Svc. Browsers use it only with a certificate that they trust: --chromium prints how to
+start one that does.
+
 Without --cert and --key the certificate is self-signed, for localhost, 127.0.0.1 and ::1, lives for 13 days in the
 user's cache folder and is renewed by itself. Every WebSocket that opens or closes is a line on standard error.
 Ctrl-C closes the WebSockets (1001) and waits up to 5 seconds for their peers; a second Ctrl-C does not wait.`,
 		Example: `  weft up
   weft up --addr :443 --cert fullchain.pem --key privkey.pem
   weft up --addr 127.0.0.1:0 --plain 127.0.0.1:0 --json
-  weft up --no-connect-protocol    # see clients fall back to HTTP/1.1`,
+  weft up --no-connect-protocol    # see clients fall back to HTTP/1.1
+  weft up --chromium               # how to start a Chromium that uses HTTP/3`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			u.stdout, u.stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
@@ -56,15 +60,17 @@ Ctrl-C closes the WebSockets (1001) and waits up to 5 seconds for their peers; a
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&u.addr, "addr", "127.0.0.1:8443", "`address` of the TLS port; port 0 picks a free one")
+	f.StringVar(&u.addr, "addr", "127.0.0.1:8443", "`address` of the TLS port, and of the UDP port for HTTP/3; port 0 picks a free one")
 	f.StringVar(&u.plain, "plain", "", "`address` of one more port without TLS: HTTP/1.1, and HTTP/2 with prior knowledge")
 	f.StringVar(&u.certFile, "cert", "", "certificate chain `file` (PEM)")
 	f.StringVar(&u.keyFile, "key", "", "private key `file` (PEM)")
 	f.BoolVar(&u.noConnect, "no-connect-protocol", false, "HTTP/2 without WebSockets (RFC 8441 off)")
+	f.BoolVar(&u.noHTTP3, "no-http3", false, "no HTTP/3, no UDP port")
+	f.BoolVar(&u.chromium, "chromium", false, "print how to start a Chromium that trusts the certificate and uses HTTP/3")
 	f.StringVar(&u.rungs, "rungs", "", "experimental ways to take besides, as `list`: token, h2.1, frame")
 	f.StringVar(&u.altSvc, "alt-svc", "", "Alt-Svc field `value` to send (RFC 7838)")
 	f.BoolVar(&u.anyOrigin, "any-origin", false, "let pages from other origins open WebSockets")
-	f.BoolVar(&u.json, "json", false, `print one line when ready: {"tls":"127.0.0.1:8443","plain":"127.0.0.1:8080"}`)
+	f.BoolVar(&u.json, "json", false, `print one line when ready: {"tls":"127.0.0.1:8443","quic":"127.0.0.1:8443","plain":"127.0.0.1:8080"}`)
 	f.BoolVarP(&u.quiet, "quiet", "q", false, "no line for each WebSocket")
 	return cmd
 }
@@ -77,6 +83,7 @@ type up struct {
 	addr, plain       string
 	certFile, keyFile string
 	noConnect         bool
+	noHTTP3, chromium bool
 	rungs, altSvc     string
 	anyOrigin         bool
 	json, quiet       bool
@@ -104,25 +111,29 @@ func (u *up) run(ctx context.Context) error {
 		Options:   weft.ServerOptions{DisableConnectProtocol: u.noConnect, Rungs: experimental, AltSvc: u.altSvc},
 		ErrorLog:  log.New(dropLines{u.logWriter(), "TLS handshake error"}, "", 0),
 	}
-	secure, err := listen("--addr", u.addr)
+	pin := ""
+	if u.chromium {
+		if pin, err = keyPin(tlsConfig); err != nil {
+			return fmt.Errorf("--chromium: %w", err)
+		}
+	}
+	on, err := u.listen()
 	if err != nil {
 		return err
 	}
-	serving := make(chan error, 2)
-	go func() { serving <- srv.ServeTLS(secure, "", "") }()
-	var plain net.Listener
-	if u.plain != "" {
-		if plain, err = listen("--plain", u.plain); err != nil {
-			srv.Close()
-			return err
-		}
-		go func() { serving <- srv.Serve(plain) }()
+	serving := make(chan error, 3)
+	if on.quic != nil {
+		go func() { serving <- srv.ServeQUIC(on.quic) }()
+	}
+	go func() { serving <- srv.ServeTLS(on.secure, "", "") }()
+	if on.plain != nil {
+		go func() { serving <- srv.Serve(on.plain) }()
 	}
 
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	u.announce(secure, plain)
+	u.announce(on, pin)
 
 	select {
 	case err := <-serving:
@@ -182,33 +193,31 @@ func (u *up) logWriter() io.Writer {
 	return u.stderr
 }
 
-func listen(flag, addr string) (net.Listener, error) {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return nil, usagef("%s %q: want HOST:PORT, such as 127.0.0.1:8443", flag, addr)
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", flag, err)
-	}
-	return l, nil
-}
-
 // announce says that the ports are open: one JSON line, or a banner.
-func (u *up) announce(secure, plain net.Listener) {
+func (u *up) announce(s *sockets, pin string) {
 	ready := struct {
 		TLS   string `json:"tls"`
+		QUIC  string `json:"quic,omitempty"`
 		Plain string `json:"plain,omitempty"`
-	}{TLS: secure.Addr().String()}
-	if plain != nil {
-		ready.Plain = plain.Addr().String()
+		SPKI  string `json:"spki,omitempty"`
+	}{TLS: s.secure.Addr().String(), SPKI: pin}
+	if s.quic != nil {
+		ready.QUIC = s.quic.LocalAddr().String()
+	}
+	if s.plain != nil {
+		ready.Plain = s.plain.Addr().String()
 	}
 	if u.json {
-		line, _ := json.Marshal(ready) // two strings: cannot fail
+		line, _ := json.Marshal(ready) // strings: cannot fail
 		fmt.Fprintf(u.stdout, "%s\n", line)
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "weft is up.\n\n  page    https://%s/\n", ready.TLS)
+	b.WriteString("weft is up, over HTTP/1.1, HTTP/2")
+	if ready.QUIC != "" {
+		fmt.Fprintf(&b, " and HTTP/3 (UDP %s)", ready.QUIC)
+	}
+	fmt.Fprintf(&b, ".\n\n  page    https://%s/\n", ready.TLS)
 	for _, path := range []string{"echo", "chat", "stream"} {
 		fmt.Fprintf(&b, "  %-7s wss://%s/%s\n", path, ready.TLS, path)
 	}
@@ -217,15 +226,31 @@ func (u *up) announce(secure, plain net.Listener) {
 		insecure = " --insecure"
 	}
 	fmt.Fprintf(&b, "\nTry it:\n\n  weft cat wss://%s/echo%s\n", ready.TLS, insecure)
-	if plain != nil {
+	if ready.QUIC != "" {
+		fmt.Fprintf(&b, "  weft cat wss://%s/echo%s --rungs h3    # HTTP/3\n", ready.TLS, insecure)
+	}
+	if ready.Plain != "" {
 		fmt.Fprintf(&b, "  weft cat ws://%s/echo          # without TLS, HTTP/1.1\n", ready.Plain)
 		fmt.Fprintf(&b, "  weft cat ws://%s/echo --h2c    # HTTP/2\n", ready.Plain)
+	}
+	if pin != "" {
+		b.WriteString("  " + chromiumLine(ready.TLS, ready.QUIC != "", pin))
 	}
 	if insecure != "" {
 		b.WriteString("\nThe certificate is self-signed: a browser asks once.")
 	}
 	b.WriteString("\nCtrl-C stops.\n\n")
 	io.WriteString(u.stdout, b.String())
+}
+
+// chromiumLine starts a Chromium that trusts the certificate, and uses QUIC at once: it does not for one that its user accepted.
+func chromiumLine(addr string, quic bool, pin string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	line := "chromium --user-data-dir=\"$(mktemp -d)\" --ignore-certificate-errors-spki-list=" + pin
+	if quic {
+		line += " --enable-quic --origin-to-force-quic-on=localhost:" + port + " --enable-features=EnableWebsocketsOverHttp3"
+	}
+	return line + " https://localhost:" + port + "/\n"
 }
 
 // dropLines drops the writes that contain a phrase. A browser that does not trust the certificate yet ends many a

@@ -19,6 +19,7 @@ func (s *site) serveEcho(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := s.accept(w, r, weft.AcceptOptions{
+		AllowEarlyData:  true, // an echo does no harm twice
 		Subprotocols:    []string{"echo"},
 		CompressionMode: weft.CompressionNoContextTakeover,
 	})

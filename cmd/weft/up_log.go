@@ -72,9 +72,9 @@ func newSession(l *connLog, r *http.Request, c *weft.Conn) *session {
 
 // hello is a WebSocket's first message with ?hello=1.
 type hello struct {
-	Version     string `json:"version"`     // "HTTP/1.1" or "HTTP/2.0"
-	Conn        uint64 `json:"conn"`        // TCP connection, counted from 1 by the server
-	Stream      uint64 `json:"stream"`      // HTTP/2 stream; 0 on HTTP/1.1
+	Version     string `json:"version"`     // "HTTP/1.1", "HTTP/2.0" or "HTTP/3.0"
+	Conn        uint64 `json:"conn"`        // connection, counted from 1 by the server
+	Stream      uint64 `json:"stream"`      // stream of HTTP/2 or QUIC; 0 on HTTP/1.1
 	Subprotocol string `json:"subprotocol"` // agreed, or ""
 	Compression string `json:"compression"` // permessage-deflate's agreed parameters, or ""
 }
