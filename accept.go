@@ -10,6 +10,7 @@ import (
 	"github.com/weftws/weft/internal/deflate"
 	"github.com/weftws/weft/internal/frame"
 	"github.com/weftws/weft/internal/h1"
+	"github.com/weftws/weft/internal/h3"
 	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/internal/stock"
 	"github.com/weftws/weft/internal/transport"
@@ -68,17 +69,17 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 
 func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	acceptor := transport.AcceptorFrom(r.Context())
-	stockConnect := acceptor == nil && stock.IsConnect(r)
+	foreign := foreignAccept(r)
 	req := handshake.Request{
 		Method: r.Method, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Host: r.Host, Header: r.Header,
 	}
 	if acceptor != nil {
 		req.ProtoMajor, req.ProtoMinor = 2, 0 // whatever Bridge shows
 	}
-	if stockConnect {
+	if foreign != nil {
 		req.Method = http.MethodGet
 	}
-	if r.ProtoMajor >= 2 && acceptor == nil && !stockConnect {
+	if r.ProtoMajor >= 2 && acceptor == nil && foreign == nil {
 		return nil, refuse(w, noExtendedConnect(r))
 	}
 	if err := handshake.CheckRequest(req); err != nil {
@@ -102,7 +103,7 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	}
 	key := r.Header.Get("Sec-Websocket-Key")
 	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
-	stream, serr := openStream(w, r, h, acceptor, stockConnect)
+	stream, serr := openStream(w, r, h, acceptor, foreign)
 	if serr != nil {
 		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
 	}
@@ -114,15 +115,31 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	return c, nil
 }
 
-func openStream(w http.ResponseWriter, r *http.Request, h http.Header, a transport.Acceptor, stockConnect bool) (transport.Stream, error) {
+func openStream(w http.ResponseWriter, r *http.Request, h http.Header, a transport.Acceptor, foreign acceptFunc) (transport.Stream, error) {
 	switch {
 	case a != nil:
 		return a.Accept(h)
-	case stockConnect:
-		return stock.Accept(w, r, h)
+	case foreign != nil:
+		return foreign(w, r, h)
 	default:
 		return h1.Accept(w, r, h)
 	}
+}
+
+// An acceptFunc answers an Extended CONNECT with h and takes its stream.
+type acceptFunc func(w http.ResponseWriter, r *http.Request, h http.Header) (transport.Stream, error)
+
+// foreignAccept returns what accepts r on a server that is not ours; nil: r is no Extended CONNECT for a WebSocket, or is ours.
+func foreignAccept(r *http.Request) acceptFunc {
+	switch {
+	case transport.AcceptorFrom(r.Context()) != nil:
+		return nil
+	case stock.IsConnect(r):
+		return stock.Accept
+	case h3.IsConnect(r):
+		return h3.Accept
+	}
+	return nil
 }
 
 func (o *AcceptOptions) support() handshake.Support {
@@ -184,7 +201,13 @@ func noExtendedConnect(r *http.Request) *handshake.Error {
 }
 
 // InEarlyData reports whether r came in QUIC's 0-RTT data and may be a replay (RFC 8470, Section 3).
-func InEarlyData(r *http.Request) bool { return transport.InEarlyData(r.Context()) }
+func InEarlyData(r *http.Request) bool {
+	if transport.AcceptorFrom(r.Context()) != nil {
+		return transport.InEarlyData(r.Context())
+	}
+	// On quic-go's own server.
+	return r.ProtoMajor == 3 && r.TLS != nil && !r.TLS.HandshakeComplete
+}
 
 func tooEarly() *handshake.Error {
 	return &handshake.Error{

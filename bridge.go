@@ -12,14 +12,14 @@ import (
 	"net/http"
 
 	"github.com/weftws/weft/internal/handshake"
-	"github.com/weftws/weft/internal/stock"
 	"github.com/weftws/weft/internal/transport"
 )
 
 // Bridge lets a handler that was written for HTTP/1.1 serve WebSockets over later versions too: one that upgrades with another
 // library (gorilla, coder, gws, gobwas, golang.org/x/net/websocket), passes the connection on (httputil.ReverseProxy), or calls
 // http.Hijacker itself. Servers set up by [ConfigureServer] and [Server] do this already, see [ServerOptions]; by hand it also serves
-// net/http's own HTTP/2 (GODEBUG=http2xconnect=1). Requests that are no Extended CONNECT for a WebSocket pass through untouched.
+// net/http's own HTTP/2 (GODEBUG=http2xconnect=1) and quic-go's http3.Server. Requests that are no Extended CONNECT for a WebSocket pass through
+// untouched.
 //
 // The handler sees the GET of RFC 6455, Section 4.1, with Proto HTTP/1.1: a key is made up where the client sent no valid one, and the
 // version 13 where it sent none. The http.ResponseWriter is an http.Hijacker. The net.Conn is the stream, with the connection's
@@ -35,7 +35,8 @@ import (
 // The net.Conn lives until it is closed and outlives the handler, except on net/http's own HTTP/2: there ServeHTTP returns when it is
 // closed. [Server.Shutdown] waits for it and, knowing nothing of what the handler sends, cannot close it with StatusGoingAway.
 //
-// [Accept] takes the stream itself, as it does without Bridge.
+// [Accept] takes the stream itself, as it does without Bridge. On quic-go's http3.Server Bridge answers a request in early data with 425, whatever
+// Accept would allow.
 func Bridge(h http.Handler) http.Handler {
 	if h == nil {
 		h = http.DefaultServeMux
@@ -48,11 +49,17 @@ type bridge struct{ next http.Handler }
 // ServeHTTP implements http.Handler.
 func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	native := transport.AcceptorFrom(r.Context())
-	if _, bridged := native.(*crossing); bridged || native == nil && !stock.IsConnect(r) {
+	foreign := foreignAccept(r)
+	if _, bridged := native.(*crossing); bridged || native == nil && foreign == nil {
 		b.next.ServeHTTP(w, r)
 		return
 	}
-	x := &crossing{w: w, r: r, native: native}
+	if native == nil && InEarlyData(r) {
+		// quic-go's server does not tell when the handshake is complete, which Hijack has to wait for.
+		refuse(w, tooEarly())
+		return
+	}
+	x := &crossing{w: w, r: r, native: native, foreign: foreign}
 	returned := false
 	defer func() {
 		if !returned && x.conn != nil {
@@ -68,9 +75,10 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // A crossing is an Extended CONNECT while its handler runs: the handler's http.ResponseWriter, and the Acceptor in its
 // request's context.
 type crossing struct {
-	w      http.ResponseWriter
-	r      *http.Request      // as the server shows it
-	native transport.Acceptor // nil on net/http's own HTTP/2
+	w       http.ResponseWriter
+	r       *http.Request      // as the server shows it
+	native  transport.Acceptor // nil on a server that is not ours
+	foreign acceptFunc         // nil on one that is
 
 	key    string
 	ownKey bool // the client sent no valid key
@@ -137,7 +145,7 @@ func (x *crossing) open(h http.Header) (transport.Stream, error) {
 	if x.native != nil {
 		return x.native.Accept(h)
 	}
-	return stock.Accept(x.w, x.r, h)
+	return x.foreign(x.w, x.r, h)
 }
 
 // finish is called when the handler has returned.
@@ -149,7 +157,7 @@ func (x *crossing) finish() {
 	case s == nil && (x.status == 0 || x.status == http.StatusSwitchingProtocols):
 		x.refuse(http.StatusNotImplemented, "the handler gave no answer to the request for a WebSocket")
 	}
-	if x.native == nil && s != nil {
+	if x.native == nil && s != nil && x.r.ProtoMajor == 2 {
 		// net/http ends the stream when its handler returns.
 		<-s.Done()
 	}
@@ -217,7 +225,7 @@ func (x *crossing) FlushError() error {
 }
 
 // InEarlyData and AwaitHandshake are what package transport asks a server's Acceptor.
-func (x *crossing) InEarlyData() bool { return transport.InEarlyData(x.r.Context()) }
+func (x *crossing) InEarlyData() bool { return InEarlyData(x.r) }
 
 func (x *crossing) AwaitHandshake(ctx context.Context) error {
 	if a, ok := x.native.(interface{ AwaitHandshake(context.Context) error }); ok {

@@ -13,6 +13,7 @@ import (
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/h2/h2net"
 	"github.com/weftws/weft/internal/h2/wire"
+	"github.com/weftws/weft/internal/h3"
 	"github.com/weftws/weft/internal/proto"
 	"github.com/weftws/weft/internal/transport"
 	"github.com/weftws/weft/negotiate"
@@ -248,9 +249,12 @@ func (o *AcceptOptions) observe(r *http.Request, c *Conn, err error) {
 	if ob == nil || ob.Refused == nil {
 		return
 	}
+	if x, ok := transport.AcceptorFrom(r.Context()).(*crossing); ok {
+		r = x.r
+	}
 	version := r.Proto
-	if transport.AcceptorFrom(r.Context()) != nil {
-		version = "HTTP/2.0" // whatever Bridge shows
+	if h3.IsConnect(r) {
+		version = "HTTP/3.0" // quic-go shows the :protocol
 	}
 	if he, ok := errors.AsType[*HandshakeError](err); ok {
 		ob.Refused(r.Context(), Refusal{Target: r.URL.Path, Version: version, RemoteAddr: r.RemoteAddr, Err: he})

@@ -295,14 +295,18 @@ func TestObserverOfHTTP2Violations(t *testing.T) {
 
 // Accept tells the requests that it refuses, to its own Observer or else to the server's.
 func TestObserverOfRefusals(t *testing.T) {
-	for _, own := range []bool{false, true} {
+	for _, tt := range []struct {
+		own     bool
+		carrier carrier
+		version string
+	}{{false, carriers[2], "HTTP/2.0"}, {true, carriers[2], "HTTP/2.0"}, {false, carriers[4], "HTTP/3.0"}} {
 		simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
 			mine := new(notebook)
 			opts := new(weft.AcceptOptions)
-			if own {
+			if tt.own {
 				opts.Observer = mine.observer()
 			}
-			e, client, server := observedEnv(t, n, carriers[2], echoWith(opts))
+			e, client, server := observedEnv(t, n, tt.carrier, echoWith(opts))
 			_, _, err := e.dialer.Dial(e.ctx, e.url+"/chat", &weft.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}})
 			if _, ok := errors.AsType[*weft.DialError](err); !ok {
 				t.Fatalf("Dial: %v", err)
@@ -312,10 +316,10 @@ func TestObserverOfRefusals(t *testing.T) {
 				t.Errorf("report: %+v", client.dials[0])
 			}
 			told, other := server, mine
-			if own {
+			if tt.own {
 				told, other = mine, server
 			}
-			wantNotes(t, "server", told, "refused /chat HTTP/2.0 foreign-origin")
+			wantNotes(t, "server", told, "refused /chat "+tt.version+" foreign-origin")
 			wantNotes(t, "the other", other)
 		})
 	}
