@@ -12,6 +12,9 @@ func TestLive(t *testing.T) {
 	var cases []Case
 	for _, c := range Cases() {
 		if c.Policy == "" && c.Dial == "" && c.Connection == Fresh || c.Rung == negotiate.H3 {
+			if c.opener == negotiate.H3 {
+				c = c.unhurried()
+			}
 			cases = append(cases, c)
 		}
 	}
@@ -30,4 +33,15 @@ func TestLive(t *testing.T) {
 			t.Errorf("%s: measured %.2f, computed %v; %s", r, r.Live, r.Exact, r.Error)
 		}
 	}
+}
+
+// unhurried is c where TCP does not win the race because the machine is busy.
+func (c Case) unhurried() Case {
+	c.policy.HeadStart = time.Minute
+	if c.before != nil {
+		before := *c.before
+		before.HeadStart = time.Minute
+		c.before = &before
+	}
+	return c
 }
