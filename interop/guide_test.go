@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"cmp"
 	"crypto/tls"
 	"flag"
 	"fmt"
@@ -28,6 +29,7 @@ type specimen struct {
 	start   func(t *testing.T, path string, cert *certificate) (url string)
 	want    sighting
 	open    []negotiate.Rung // experimental rungs that it has
+	h3      probe.Verdict    // of that rung; "": absent
 	note    string           // what the guide says of it beside the table
 }
 
@@ -38,11 +40,15 @@ type sighting struct {
 
 // specimens are in the order of the guide.
 var specimens = []specimen{
-	{name: "weft", start: startWeftSpecimen(), want: sighting{"1", "200", "", "200", "silent", "alert"}},
+	{
+		name: "weft", start: startWeftSpecimen(), want: sighting{"1", "200", "", "200", "silent", "alert"},
+		h3: probe.Open,
+	},
 	{
 		name: "weft, every rung switched on", start: startWeftSpecimen(weft.Token, weft.H21, weft.Frame),
 		want: sighting{"1", "200", "", "200", "silent", "chosen"},
 		open: []negotiate.Rung{negotiate.Token, negotiate.H21, negotiate.Frame},
+		h3:   probe.Open,
 	},
 	{
 		name: "Go net/http", start: startGoSpecimen("http2xconnect=0"),
@@ -114,6 +120,8 @@ var specimens = []specimen{
 		name: "Caddy", program: "caddy", debian: "caddy", version: []string{"version"},
 		start: startConfigured("Caddyfile", nil, "run", "--adapter", "caddyfile", "--config"),
 		want:  sighting{"absent", "RST PROTOCOL_ERROR", "yes", "GOAWAY", "silent", "alert"},
+		h3:    "version",
+		note:  "It has HTTP/3, and names it in Alt-Svc; its SETTINGS there do not announce WebSockets (RFC 9220).",
 	},
 }
 
@@ -160,7 +168,9 @@ func TestFieldGuide(t *testing.T) {
 // judge checks the verdicts that follow from what is expected.
 func (s *specimen) judge(t *testing.T, r *probe.Report) {
 	// WS_OPEN is discarded in silence, on stream 0, by every server that does not know it.
-	want := map[negotiate.Rung]probe.Verdict{negotiate.Token: "version", negotiate.H21: "version", negotiate.Frame: "version"}
+	want := map[negotiate.Rung]probe.Verdict{
+		negotiate.Token: "version", negotiate.H21: "version", negotiate.Frame: "version", negotiate.H3: cmp.Or(s.h3, probe.Absent),
+	}
 	for _, r := range s.open {
 		want[r] = probe.Open
 	}
@@ -226,7 +236,7 @@ func startLighttpd(values map[string]any) func(*testing.T, string, *certificate)
 
 func startWeftSpecimen(rungs ...weft.Rung) func(*testing.T, string, *certificate) string {
 	return func(t *testing.T, _ string, cert *certificate) string {
-		return guideURL(startWeft(t, cert, func(s *weft.Server) { s.Options.Rungs = rungs }).port)
+		return guideURL(startWeftHTTP3(t, cert, func(s *weft.Server) { s.Options.Rungs = rungs }).port)
 	}
 }
 

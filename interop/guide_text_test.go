@@ -31,12 +31,16 @@ func writeGuide(rows []guideRow) string {
 		}, " | "))
 	}
 	b.WriteString(guideRungs)
-	b.WriteString("| server | TLS | upgrade | settings | assume | token | h2.1 | frame | a dial |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("| server | TLS | upgrade | settings | assume | token | h2.1 | frame | h3 | a dial |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, r := range rows {
 		cells := []string{r.name, strings.TrimPrefix(r.report.TLS, "TLS ")}
-		for _, rung := range []negotiate.Rung{negotiate.Upgrade, negotiate.Settings, negotiate.Assume, negotiate.Token, negotiate.H21, negotiate.Frame} {
+		for _, rung := range []negotiate.Rung{negotiate.Upgrade, negotiate.Settings, negotiate.Assume, negotiate.Token, negotiate.H21, negotiate.Frame, negotiate.H3} {
 			result := r.report.Result(rung)
-			cells = append(cells, fmt.Sprintf("%s, %d", result.Verdict, result.RoundTrips))
+			cell := string(result.Verdict)
+			if result.RoundTrips > 0 {
+				cell += fmt.Sprintf(", %d", result.RoundTrips)
+			}
+			cells = append(cells, cell)
 		}
 		first, _, _ := strings.Cut(r.report.Advice, "; this server")
 		cells = append(cells, first)
@@ -81,7 +85,8 @@ const guideRungs = `
 ## Rungs
 
 Verdict and round trips of each, from SYN to the verdict, over TCP and a full TLS handshake, which takes one round trip more before
-TLS 1.3; then what a dial with the default policy takes.
+TLS 1.3; then what a dial with the default policy takes. ` + "`h3`" + ` is over QUIC, where Alt-Svc says or on the UDP port of the same number, and absent
+where nobody listens there.
 
 `
 

@@ -50,6 +50,16 @@ func TestPageKeepsItsTestHandles(t *testing.T) {
 	}
 }
 
+// WebSockets of HTTP/3 are drawn as what they are: streams of one connection.
+func TestPageKnowsHTTP3(t *testing.T) {
+	_, body := getPage(t, "localhost")
+	for _, want := range []string{`.conn:is([data-version="HTTP/2.0"], [data-version="HTTP/3.0"]) {`, "version === 'HTTP/3.0'", "versions[0] === 'HTTP/3'"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("page lacks %q", want)
+		}
+	}
+}
+
 func TestPagePolicy(t *testing.T) {
 	h, _ := getPage(t, "127.0.0.1:8443")
 	policy := h.Get("Content-Security-Policy")
