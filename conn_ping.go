@@ -113,9 +113,10 @@ func (c *Conn) recvPong(payload []byte) {
 	}
 }
 
-// startKeepalive asks a silent peer whether it is there. HTTP/2 connections do that themselves, once for all streams.
+// startKeepalive asks a silent peer whether it is there. Connections of HTTP/2 and HTTP/3 do that themselves, once for all streams.
 func (c *Conn) startKeepalive() {
-	if c.opt.keepalive <= 0 || c.stream.Info().StreamID != 0 {
+	// On servers that are not ours the connection is out of reach, and has no number.
+	if info := c.stream.Info(); c.opt.keepalive <= 0 || info.Proto != "HTTP/1.1" && info.ConnID != 0 {
 		return
 	}
 	c.mu.Lock()

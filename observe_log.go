@@ -96,7 +96,7 @@ func connAttrs(side, target string, t Trace) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("side", side), slog.String("target", target), slog.String("version", t.Version), slog.Uint64("conn", t.ConnID),
 	}
-	if t.StreamID != 0 {
+	if t.streams() {
 		attrs = append(attrs, slog.Uint64("stream", t.StreamID))
 	}
 	return attrs

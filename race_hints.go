@@ -47,7 +47,9 @@ func (r *race) lookUpHints() {
 	defer wait.Stop()
 	select {
 	case r.hints = <-found:
-		r.event(0, "https-record", formatHints(r.hints))
+		if len(r.hints) > 0 {
+			r.event(0, "https-record", formatHints(r.hints))
+		}
 	case <-wait.C:
 		r.event(0, "https-record", "no answer within "+hintTime.String())
 	case <-r.ctx.Done():
@@ -55,9 +57,6 @@ func (r *race) lookUpHints() {
 }
 
 func formatHints(hints []negotiate.Alternative) string {
-	if len(hints) == 0 {
-		return "none for h3"
-	}
 	var list []string
 	for _, h := range hints {
 		list = append(list, h.String())

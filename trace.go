@@ -17,7 +17,7 @@ type Trace struct {
 	Rung    Rung   `json:"rung"`    // by which the Dial succeeded; "" on a server
 	Reused  bool   `json:"reused"`  // it rides on a connection that was there before the Dial
 
-	// ConnID numbers the connections of this process, from 1; StreamID is the HTTP/2 stream, 0 over HTTP/1.1.
+	// ConnID numbers the connections of this process, from 1; StreamID is the HTTP/2 or QUIC stream, 0 over HTTP/1.1.
 	ConnID   uint64 `json:"conn_id"`
 	StreamID uint64 `json:"stream_id"`
 
@@ -57,7 +57,7 @@ func (t Trace) writeSummary(b *strings.Builder) {
 		fmt.Fprintf(b, " by rung %s", t.Rung)
 	}
 	fmt.Fprintf(b, ", conn %d", t.ConnID)
-	if t.StreamID != 0 {
+	if t.streams() {
 		fmt.Fprintf(b, " stream %d", t.StreamID)
 	}
 	if t.Reused {
@@ -222,3 +222,6 @@ func (t *Trace) ridesOn(info transport.Info) {
 		t.RemoteAddr = info.RemoteAddr.String()
 	}
 }
+
+// streams reports whether the WebSocket is one of many streams, which on HTTP/3 count from 0.
+func (t Trace) streams() bool { return t.StreamID != 0 || t.Version == "HTTP/3.0" }
