@@ -17,7 +17,7 @@ func TestRatiosAndBudgets(t *testing.T) {
 	library := peer(peers.Peer{Name: "library", Serve: peers.Named("gws").Serve})
 	program := peer(peers.Peer{Name: "program", Command: []string{"program"}})
 	floor := peer(peers.Peer{Name: "floor", Floor: true, Serve: library.Serve})
-	fixed := &workload{Name: "fixed", Budget: budget{Callbacks: 1.5}}
+	fixed := &workload{Name: "fixed", Budget: budget{Callbacks: 1.5, Allocs: 1}}
 	relative := &workload{Name: "relative", Budget: budget{TimesBest: 0.5}}
 
 	rep := &report{}
@@ -43,7 +43,8 @@ func TestRatiosAndBudgets(t *testing.T) {
 	if r := rep.Results[0]; r.Min != 1 || r.Max != 9 || r.Median.Allocs != 2 {
 		t.Errorf("min %v, max %v, allocs %v", r.Min, r.Max, r.Median.Allocs)
 	}
-	if over := rep.overBudget(); len(over) != 1 || !strings.Contains(over[0], "weft-callbacks under fixed") {
+	over := rep.overBudget()
+	if len(over) != 2 || !strings.Contains(over[0], "weft-callbacks under fixed: 2.00 us") || !strings.Contains(over[1], "2.000 allocations") {
 		t.Errorf("over budget: %q", over)
 	}
 }
