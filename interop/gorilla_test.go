@@ -69,6 +69,7 @@ func (s *gorillaSocket) receive() (bool, []byte, error) {
 	s.c.SetReadDeadline(time.Now().Add(patience))
 	typ, p, err := s.c.ReadMessage()
 	if ce, ok := errors.AsType[*websocket.CloseError](err); ok {
+		s.c.Close() // as every handler does in the end; a browser waits for it
 		err = &closed{ce.Code, ce.Text}
 	}
 	return typ == websocket.TextMessage, p, err
