@@ -34,10 +34,12 @@ func TestListenBoth(t *testing.T) {
 
 // A UDP port that is taken is an error that says so, and TCP is let go.
 func TestUDPPortTaken(t *testing.T) {
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	// Both ports are free, and then the UDP port is ours: another process may have the TCP port of any number.
+	l, pc, err := listenBoth("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.Close()
 	defer pc.Close()
 	addr := pc.LocalAddr().String()
 	port := pc.LocalAddr().(*net.UDPAddr).Port

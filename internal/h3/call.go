@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -251,11 +252,12 @@ func (cc *ClientConn) tlsState() *tls.ConnectionState {
 	return &cs
 }
 
-// A responseBody reads the content of a response that opened no tunnel.
+// A responseBody reads the content of a response that opened no tunnel. Close may be called while Read is.
 type responseBody struct {
 	st   *stream
 	left []byte // received and not yet read
 	err  error
+	over atomic.Bool // the server has said all
 }
 
 // Read implements io.Reader.
@@ -266,6 +268,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	if len(b.left) == 0 && b.err == nil {
 		b.left, b.err = b.st.Receive()
 		if b.err == io.EOF {
+			b.over.Store(true)
 			b.st.Close(politely)
 		}
 	}
@@ -279,7 +282,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 
 // Close cancels the stream if it is not over.
 func (b *responseBody) Close() error {
-	if b.err != io.EOF {
+	if !b.over.Load() {
 		b.st.hangUp()
 	}
 	return nil
