@@ -60,6 +60,9 @@ func (s *Server) Serve(pc net.PacketConn) error {
 	s.sockets = append(s.sockets, pc)
 	h3 := s.server()
 	s.mu.Unlock()
+	if udp, ok := pc.(*net.UDPConn); ok {
+		pc = newSocket(udp)
+	}
 	err := h3.Serve(pc)
 	if !errors.Is(err, http.ErrServerClosed) {
 		pc.Close()
