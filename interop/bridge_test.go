@@ -94,8 +94,7 @@ func bridgeReverseProxy(t *testing.T, v version) {
 // golang.org/x/net/websocket has no fragments, close codes or compression: text, binary, ping, and an end.
 func TestBridgeXNet(t *testing.T) { overEach(t, bridgeXNet) }
 
-func bridgeXNet(t *testing.T, v version) {
-	cert := newCertificate(t)
+func xnetEcho(rec *record) http.Handler {
 	type message struct {
 		text bool
 		p    []byte
@@ -113,20 +112,23 @@ func bridgeXNet(t *testing.T, v version) {
 			return nil
 		},
 	}
-	srv := v.startBridged(t, cert, func(rec *record) http.Handler {
-		return websocket.Server{Handler: func(c *websocket.Conn) {
-			defer c.Close()
-			rec.printf("open library=x/net subprotocol=%v", c.Config().Protocol)
-			for {
-				var m message
-				if err := codec.Receive(c, &m); err != nil {
-					rec.printf("end %v", err)
-					return
-				}
-				codec.Send(c, m)
+	return websocket.Server{Handler: func(c *websocket.Conn) {
+		defer c.Close()
+		rec.printf("open library=x/net subprotocol=%v", c.Config().Protocol)
+		for {
+			var m message
+			if err := codec.Receive(c, &m); err != nil {
+				rec.printf("end %v", err)
+				return
 			}
-		}}
-	})
+			codec.Send(c, m)
+		}
+	}}
+}
+
+func bridgeXNet(t *testing.T, v version) {
+	cert := newCertificate(t)
+	srv := v.startBridged(t, cert, xnetEcho)
 	url := fmt.Sprintf("wss://127.0.0.1:%d/echo", srv.port)
 	d := v.dialer(t, cert)
 	s := dialWith(d, v.want)(t, url, offer{subprotocols: []string{"only"}})
@@ -134,15 +136,21 @@ func bridgeXNet(t *testing.T, v version) {
 		t.Errorf("subprotocol %q", got)
 	}
 	srv.record.await(t, "open library=x/net")
-	for _, size := range []int{0, 1, 125, 126, 65536, 1 << 20} {
+	converse(t, s, 65536, 1<<20)
+	srv.record.await(t, "end EOF")
+	ping(t, dialWeft(t, d, url, offer{}))
+}
+
+// converse is what x/net's handler is good for: it says little about how a WebSocket ends.
+func converse(t *testing.T, s socket, sizes ...int) {
+	t.Helper()
+	for _, size := range append([]int{0, 1, 125, 126}, sizes...) {
 		exchange(t, s, false, pattern(size))
 	}
 	exchange(t, s, true, []byte("zażółć"))
 	if err := s.close(1000, "bye"); err != nil {
 		t.Error(err)
 	}
-	srv.record.await(t, "end EOF")
-	ping(t, dialWeft(t, d, url, offer{}))
 }
 
 func ping(t *testing.T, s *weftSocket) {
@@ -155,13 +163,43 @@ func ping(t *testing.T, s *weftSocket) {
 	s.close(1000, "")
 }
 
-// Chromium, and gorilla's handler: the page and its WebSockets on one HTTP/2 connection.
+// Chromium opens its WebSockets on the HTTP/2 connection that the page came by; the handlers know HTTP/1.1 only.
 func TestBridgeChromium(t *testing.T) {
 	browser := startChromium(t)
 	cert := newCertificate(t)
+	for _, l := range libraries {
+		t.Run(l.name, func(t *testing.T) {
+			k := talk{carried: "library=" + l.name, deflate: l.acceptDeflate, noFragments: l.noFragments}
+			bridgeChromium(t, browser, cert, l.echo, func(srv *weftServer, url string, dial dialer) {
+				k.dial, k.url, k.server = dial, url, srv.record
+				k.run(t)
+			})
+		})
+	}
+	t.Run("ReverseProxy", func(t *testing.T) {
+		rec := newRecord()
+		backend := serveHTTP(t, gorillaLibrary.echo(rec), nil)
+		proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: backend})
+		bridgeChromium(t, browser, cert, func(*record) http.Handler { return proxy }, func(_ *weftServer, url string, dial dialer) {
+			k := talk{dial: dial, url: url, server: rec, carried: "library=gorilla", deflate: gorillaLibrary.acceptDeflate}
+			k.run(t)
+		})
+	})
+	t.Run("x/net", func(t *testing.T) {
+		bridgeChromium(t, browser, cert, xnetEcho, func(_ *weftServer, url string, dial dialer) {
+			// Chromium sends larger ones in fragments, and x/net takes each for a message.
+			converse(t, dial(t, url+"/echo", offer{subprotocols: []string{"only"}}), 16384)
+		})
+	})
+}
+
+type dialer = func(t *testing.T, url string, o offer) socket
+
+// bridgeChromium runs f with Chromium as the client of echo, on a page of the same server.
+func bridgeChromium(t *testing.T, browser context.Context, cert *certificate, echo func(*record) http.Handler, f func(srv *weftServer, url string, dial dialer)) {
 	srv := versions[0].startBridged(t, cert, func(rec *record) http.Handler {
 		mux := http.NewServeMux()
-		mux.Handle("GET /echo", gorillaLibrary.echo(rec))
+		mux.Handle("GET /echo", echo(rec))
 		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 			http.ServeFile(w, r, filepath.Join("testdata", "page.html"))
 		})
@@ -176,11 +214,7 @@ func TestBridgeChromium(t *testing.T) {
 		t.Fatalf("navigate: %v", err)
 	}
 	page := remoteOf(srv.record.await(t, "request path=/ "))
-	k := talk{
-		dial: func(t *testing.T, url string, o offer) socket { return dialChromium(t, tab, url, o) },
-		url:  "wss://" + origin, server: srv.record, carried: "library=gorilla", deflate: gorillaLibrary.acceptDeflate,
-	}
-	k.run(t)
+	f(srv, "wss://"+origin, func(t *testing.T, url string, o offer) socket { return dialChromium(t, tab, url, o) })
 	for _, line := range srv.record.lines("request path=/echo") {
 		if remoteOf(line) != page {
 			t.Errorf("the page came from %s, but: %s", page, line)
