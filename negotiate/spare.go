@@ -14,7 +14,7 @@ import (
 
 // wantsSpare reports whether the connection that a is about, now being made to the origin, may come to need a spare.
 func (m *Machine) wantsSpare(now time.Time, a *attempt) bool {
-	if a.Alt != nil || !a.offered("h2") || !m.spareAllowed() || slices.ContainsFunc(m.facts.Live, overTCP) {
+	if a.Alt != nil || !a.offered("h2") || !m.spareAllowed() || slices.ContainsFunc(m.facts.Live, func(c LiveConn) bool { return overTCP(c) && !c.Draining }) {
 		return false
 	}
 	r, ok := m.rungFor("h2", func(r Rung) bool { return m.may(r, now) })
