@@ -593,3 +593,45 @@ func (c *timedOutConn) Read(p []byte) (int, error) {
 		return n, err
 	}
 }
+
+// A callback that panics costs its WebSocket, and is told that it is over; others go on.
+func TestCallbackPanics(t *testing.T) {
+	var closed atomic.Int32
+	overEach(t, func(w http.ResponseWriter, r *http.Request) {
+		c, err := weft.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		c.Handle(weft.HandlerFuncs{
+			Message: func(c *weft.Conn, typ weft.MessageType, p []byte) {
+				if string(p) == "panic" {
+					panic("as asked")
+				}
+				c.Write(context.Background(), typ, p)
+			},
+			Close: func(*weft.Conn, error) {
+				closed.Add(1)
+				panic("again")
+			},
+		})
+	}, func(t *testing.T, e *env) {
+		closed.Store(0)
+		c, other := e.dial("/", nil), e.dial("/", nil)
+		defer other.CloseNow()
+		if err := c.Write(e.ctx, weft.MessageText, []byte("panic")); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := c.Read(e.ctx); weft.CloseStatus(err) != weft.StatusInternalError {
+			t.Errorf("Read: %v, want %d", err, weft.StatusInternalError)
+		}
+		if n := closed.Load(); n != 1 {
+			t.Errorf("OnClose was called %d times", n)
+		}
+		if err := other.Write(e.ctx, weft.MessageText, []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		if _, p, err := other.Read(e.ctx); err != nil || string(p) != "hello" {
+			t.Errorf("beside it: %q, %v", p, err)
+		}
+	})
+}

@@ -2,12 +2,14 @@ package weft
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 
 	"github.com/weftws/weft/internal/proto"
 )
 
 // A Handler gets what happens on a Conn, one call at a time. Calls come on the goroutine that reads the connection: a call
-// that blocks holds up this WebSocket, and no other.
+// that blocks holds up this WebSocket, and no other; one that panics is logged and costs this WebSocket (StatusInternalError).
 type Handler interface {
 	// OnMessage gets a message; p is valid, and the callee's to change, until it returns.
 	OnMessage(c *Conn, typ MessageType, p []byte)
@@ -71,6 +73,7 @@ func (in *inbox) receive(p []byte, err error) {
 	if in.over {
 		return
 	}
+	defer in.recoverPanic()
 	if err != nil {
 		in.end(c.recvEnd(err))
 		return
@@ -93,6 +96,22 @@ func (in *inbox) receive(p []byte, err error) {
 		}
 	}
 	c.reading.settle()
+}
+
+// recoverPanic keeps a panic in a callback from ending the process, as http.Server does for handlers: it is logged, and costs the
+// WebSocket (1011).
+func (in *inbox) recoverPanic() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	in.c.registry.logf("weft: panic in a callback of the WebSocket with %v: %v\n%s", in.c.stream.Info().RemoteAddr, v, debug.Stack())
+	if in.over { // it was OnClose
+		return
+	}
+	defer in.recoverPanic()
+	go in.c.Close(StatusInternalError, "")
+	in.end(fmt.Errorf("weft: panic in a callback: %v", v))
 }
 
 func (in *inbox) end(err error) {

@@ -2,6 +2,7 @@ package weft
 
 import (
 	"context"
+	"log"
 	"net/http"
 	"runtime"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 // A registry is the list of the WebSockets that are open on one http.Server.
 type registry struct {
+	errorLog *log.Logger // nil: the log package's standard logger
 	mu       sync.Mutex
 	first    *Conn // Conn.prev and Conn.next are guarded by mu
 	count    int
@@ -32,7 +34,7 @@ func registryOf(r *http.Request) *registry {
 // register makes a registry for s that goes when s does.
 func register(s *http.Server) *registry {
 	key := weak.Make(s)
-	v, loaded := registries.LoadOrStore(key, &registry{})
+	v, loaded := registries.LoadOrStore(key, &registry{errorLog: s.ErrorLog})
 	if !loaded {
 		runtime.AddCleanup(s, func(k weak.Pointer[http.Server]) { registries.Delete(k) }, key)
 	}
@@ -41,6 +43,15 @@ func register(s *http.Server) *registry {
 
 // Invariant: keys are weak.Pointer[http.Server], values *registry.
 var registries sync.Map
+
+// logf also works on a nil registry.
+func (g *registry) logf(format string, args ...any) {
+	if g != nil && g.errorLog != nil {
+		g.errorLog.Printf(format, args...)
+		return
+	}
+	log.Printf(format, args...)
+}
 
 func (g *registry) add(c *Conn) {
 	if g == nil {
