@@ -281,16 +281,23 @@ func buildWeft(t *testing.T) string {
 	return path
 }
 
-// playground loads the page of weft up and uses it. Version is what has to carry its WebSockets.
-func playground(t *testing.T, browser context.Context, weft, version string, flags ...string) {
-	cmd := exec.Command(weft, append([]string{"up", "--addr=127.0.0.1:0", "--json"}, flags...)...)
-	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir()) // a certificate of its own
-	p := startCommand(t, cmd)
+// startUp starts weft up, with a certificate of its own, and returns its TLS port.
+func startUp(t *testing.T, weft string, flags ...string) (cmd *exec.Cmd, p *peer, port string) {
+	t.Helper()
+	cmd = exec.Command(weft, append([]string{"up", "--addr=127.0.0.1:0", "--json"}, flags...)...)
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir())
+	p = startCommand(t, cmd)
 	var ready struct{ TLS string }
 	if err := json.Unmarshal([]byte(p.record.await(t, `"tls"`)), &ready); err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := strings.Cut(ready.TLS, ":")
+	_, port, _ = strings.Cut(ready.TLS, ":")
+	return cmd, p, port
+}
+
+// playground loads the page of weft up and uses it. Version is what has to carry its WebSockets.
+func playground(t *testing.T, browser context.Context, weft, version string, flags ...string) {
+	cmd, p, port := startUp(t, weft, flags...)
 	tab := newTab(t, browser)
 	if err := chromedp.Do(tab, chromedp.Navigate("https://localhost:"+port+"/?open=0"), chromedp.WaitReady("#open-1")); err != nil {
 		t.Fatalf("navigate: %v", err)

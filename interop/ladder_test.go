@@ -2,9 +2,11 @@ package interop
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,16 +68,7 @@ func libraryClientsShare(t *testing.T, v version) {
 			}
 			sockets := make([]socket, n)
 			ids := make([]string, n)
-			each := func(f func(i int)) {
-				var wg sync.WaitGroup
-				for i := range n {
-					wg.Go(func() { f(i) })
-				}
-				wg.Wait()
-				if t.Failed() {
-					t.FailNow()
-				}
-			}
+			each := func(f func(i int)) { eachOf(t, n, f) }
 			each(func(i int) { sockets[i], ids[i] = k.open(t, offer{}, "api=callbacks") })
 			// All are open at the same time; each has its own messages.
 			for round := range 3 {
@@ -93,6 +86,53 @@ func libraryClientsShare(t *testing.T, v version) {
 			}
 			each(func(i int) { k.clientCloses(t, sockets[i], ids[i], 1000, "done") })
 		})
+	}
+}
+
+// The same with weft up, whose lines tell the connections.
+func TestLibraryClientsOnUp(t *testing.T) {
+	const n = 200
+	command := buildWeft(t)
+	for _, l := range libraries {
+		t.Run(l.name, func(t *testing.T) {
+			_, p, port := startUp(t, command)
+			d := &weft.Dialer{TLSConfig: &tls.Config{InsecureSkipVerify: true}} // the certificate is the command's own
+			t.Cleanup(func() { d.Close() })
+			dial := l.by(d)
+			sockets := make([]socket, n)
+			eachOf(t, n, func(i int) { sockets[i] = dial(t, "wss://127.0.0.1:"+port+"/echo", offer{}) })
+			eachOf(t, n, func(i int) { exchange(t, sockets[i], true, fmt.Appendf(nil, "socket %d", i)) })
+			conns := make(map[string]int)
+			for _, line := range p.record.lines("open  /echo HTTP/2.0 ") {
+				conns[regexp.MustCompile(`conn=\d+`).FindString(line)]++
+			}
+			t.Logf("%d WebSockets on connections %v", n, conns)
+			total := 0
+			for _, k := range conns {
+				total += k
+			}
+			if total != n || len(conns) > 2 {
+				t.Errorf("HTTP/2 carries %d of %d WebSockets, on %d connections", total, n, len(conns))
+			}
+			eachOf(t, n, func(i int) {
+				if err := sockets[i].close(1000, "done"); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// eachOf runs f for 0 to n-1, all at once.
+func eachOf(t *testing.T, n int, f func(i int)) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { f(i) })
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
 	}
 }
 
