@@ -28,6 +28,7 @@ func Example() {
 		if err != nil {
 			return
 		}
+		c.Write(r.Context(), weft.MessageText, []byte("welcome"))
 		c.Handle(weft.HandlerFuncs{})
 	})
 	server := httptest.NewServer(mux)
@@ -38,6 +39,9 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer c.Close(weft.StatusNormalClosure, "")
+	if _, _, err := c.Read(context.Background()); err != nil { // the welcome
+		log.Fatal(err)
+	}
 
 	res, err := http.Get(server.URL + "/metrics")
 	if err != nil {
