@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -114,16 +115,33 @@ func xnetEcho(rec *record) http.Handler {
 	}
 	return websocket.Server{Handler: func(c *websocket.Conn) {
 		defer c.Close()
-		rec.printf("open library=x/net subprotocol=%v", c.Config().Protocol)
+		id := c.Request().URL.Query().Get("id")
+		rec.printf("open id=%s library=x/net deflate=false", id)
 		for {
 			var m message
 			if err := codec.Receive(c, &m); err != nil {
-				rec.printf("end %v", err)
+				rec.printf("end id=%s %v", id, err)
 				return
 			}
 			codec.Send(c, m)
 		}
 	}}
+}
+
+// xnetTalk is what x/net's server has: one subprotocol at most, no fragments, no codes of Close.
+func xnetTalk(dial dialer, url string, rec *record) talk {
+	return talk{
+		dial: dial, url: url, server: rec, carried: "library=x/net",
+		noFragments: true, noReassembly: true, noSubprotocol: true, noCloseCodes: true,
+	}
+}
+
+// On its own transport it does the same, and no more.
+func TestXNetServer(t *testing.T) {
+	cert := newCertificate(t)
+	rec := newRecord()
+	k := xnetTalk(dialWith(newDialer(t, cert), overHTTP1), "wss://"+serveHTTP(t, xnetEcho(rec), cert), rec)
+	k.run(t)
 }
 
 func bridgeXNet(t *testing.T, v version) {
@@ -135,9 +153,10 @@ func bridgeXNet(t *testing.T, v version) {
 	if got := s.subprotocol(); got != "only" {
 		t.Errorf("subprotocol %q", got)
 	}
-	srv.record.await(t, "open library=x/net")
+	srv.record.await(t, "open id= library=x/net")
 	converse(t, s, 65536, 1<<20)
-	srv.record.await(t, "end EOF")
+	k := xnetTalk(dialWith(d, v.want), strings.TrimSuffix(url, "/echo"), srv.record)
+	k.run(t)
 	ping(t, dialWeft(t, d, url, offer{}))
 }
 
