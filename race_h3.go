@@ -133,11 +133,12 @@ func (r *race) keepQUIC(a *attempt, cc *h3.ClientConn) {
 	}()
 }
 
-// settingsRoundTrips is how many passed between the handshake, at began, and the server's SETTINGS now.
+// settingsRoundTrips is how many passed between the handshake, at began, and the server's SETTINGS now: one if they did not come
+// with the handshake. What takes longer was not spent on the way there and back, or was lost.
 func settingsRoundTrips(a *attempt, began time.Time) int {
 	cc, ok := a.cc.(*h3.ClientConn)
-	if !ok || cc.RTT() <= 0 {
+	if !ok || cc.RTT() <= 0 || time.Since(began) < cc.RTT()/2 {
 		return 0
 	}
-	return int((time.Since(began) + cc.RTT()/2) / cc.RTT())
+	return 1
 }
