@@ -38,6 +38,9 @@ type AcceptOptions struct {
 	OnPingReceived func(ctx context.Context, payload []byte) bool
 	OnPongReceived func(ctx context.Context, payload []byte)
 
+	// ReadLimit is how many bytes a message may have, counted after inflating; 0: 1 MiB; negative: no limit. [Conn.SetReadLimit] changes it.
+	ReadLimit int64
+
 	// AllowEarlyData accepts a request that came in QUIC's 0-RTT data, before the handshake is complete: whoever recorded it can send
 	// it again, so what the handler does on it must be harmless twice (RFC 8470). Otherwise such a request is answered 425 (Too Early), and
 	// the client repeats it. Wherever it looks before Accept, a handler that cares asks [InEarlyData].
@@ -149,7 +152,7 @@ func (o *AcceptOptions) support() handshake.Support {
 func (o *AcceptOptions) connOptions(d *deflate.Params) *connOptions {
 	return &connOptions{
 		side: frame.Server, deflate: d, threshold: o.CompressionMode.threshold(o.CompressionThreshold),
-		onPing: o.OnPingReceived, onPong: o.OnPongReceived, keepalive: keepaliveOf(o.KeepAlive),
+		onPing: o.OnPingReceived, onPong: o.OnPongReceived, keepalive: keepaliveOf(o.KeepAlive), maxMessage: o.ReadLimit,
 	}
 }
 

@@ -41,16 +41,26 @@ func Bridge(h http.Handler) http.Handler {
 	if h == nil {
 		h = http.DefaultServeMux
 	}
-	return &bridge{h}
+	return &bridge{next: h}
 }
 
-type bridge struct{ next http.Handler }
+type bridge struct {
+	next     http.Handler
+	messages *AcceptOptions // of BridgeMessages; nil: the handler gets the bytes as they are
+}
 
 // ServeHTTP implements http.Handler.
 func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	native := transport.AcceptorFrom(r.Context())
 	foreign := foreignAccept(r)
-	if _, bridged := native.(*crossing); bridged || native == nil && foreign == nil {
+	outer, bridged := native.(*crossing)
+	switch {
+	case b.messages != nil && r.ProtoMajor == 1 && isUpgrade(r):
+		bridged = bridged && outer.messages != nil
+	case native == nil && foreign == nil:
+		bridged = true
+	}
+	if bridged {
 		b.next.ServeHTTP(w, r)
 		return
 	}
@@ -59,7 +69,7 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, tooEarly())
 		return
 	}
-	x := &crossing{w: w, r: r, native: native, foreign: foreign}
+	x := &crossing{w: w, r: r, native: native, foreign: foreign, messages: b.messages}
 	returned := false
 	defer func() {
 		if !returned && x.conn != nil {
@@ -72,13 +82,15 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.finish()
 }
 
-// A crossing is an Extended CONNECT while its handler runs: the handler's http.ResponseWriter, and the Acceptor in its
+// A crossing is an Extended CONNECT, with BridgeMessages also an Upgrade, while its handler runs: the handler's http.ResponseWriter, and the Acceptor in its
 // request's context.
 type crossing struct {
 	w       http.ResponseWriter
 	r       *http.Request      // as the server shows it
 	native  transport.Acceptor // nil on a server that is not ours
 	foreign acceptFunc         // nil on one that is
+
+	messages *AcceptOptions // of BridgeMessages; nil: of Bridge
 
 	key    string
 	ownKey bool // the client sent no valid key
@@ -87,18 +99,25 @@ type crossing struct {
 	switching http.Header // of WriteHeader(101)
 	refused   bool        // by us: what the handler writes is not sent
 	conn      *bridgeConn // after Hijack
-	stream    transport.Stream
+	stream    tunnelStream
 }
 
 // request is r as a handler for HTTP/1.1 expects it.
 func (x *crossing) request() *http.Request {
-	r := x.r.WithContext(transport.WithAcceptor(x.r.Context(), x))
+	ctx := x.r.Context()
+	if x.native != nil || x.foreign != nil {
+		ctx = transport.WithAcceptor(ctx, x)
+	}
+	r := x.r.WithContext(ctx)
 	// Choice: HTTP/1.1, although it is not. There is code that takes other versions for a request without Hijacker (chi's
 	// middleware) or with a ":protocol" (centrifuge); none is known that would want to know better.
 	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = http.MethodGet, "HTTP/1.1", 1, 1
 	r.Body, r.ContentLength = http.NoBody, 0
 	h := maps.Clone(x.r.Header)
 	delete(h, ":protocol")
+	if x.messages != nil {
+		delete(h, fieldExtensions) // weft's to agree on
+	}
 	h["Upgrade"] = []string{"websocket"}
 	h["Connection"] = []string{"Upgrade"}
 	if len(h[fieldVersion]) == 0 {
@@ -135,6 +154,14 @@ func (x *crossing) Accept(h http.Header) (transport.Stream, error) {
 }
 
 func (x *crossing) taken() bool { return x.conn != nil || x.stream != nil }
+
+// openTunnel answers the client as the handler did, with the fields h of its 101, and takes the stream. h is changed.
+func (x *crossing) openTunnel(h http.Header) (tunnelStream, error) {
+	if x.messages != nil {
+		return x.openMessages(h)
+	}
+	return x.open(h)
+}
 
 // open answers 200 with what of h belongs there, and takes the stream. h is changed.
 func (x *crossing) open(h http.Header) (transport.Stream, error) {
