@@ -54,6 +54,8 @@ var layers = map[string]layer{
 	"lab":     {rank: 60},
 	"metrics": {rank: 60},
 
+	"internal/load": {rank: 60},
+
 	"cmd/weft": {rank: 70},
 }
 
