@@ -146,12 +146,14 @@ func TestRate(t *testing.T) {
 
 func TestListen(t *testing.T) {
 	ticker := func(c *weft.Conn) {
+		ctx := c.CloseRead(context.Background())
 		go func() {
-			for c.Write(context.Background(), weft.MessageBinary, make([]byte, 50)) == nil {
-				time.Sleep(100 * time.Millisecond)
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+			for c.Write(ctx, weft.MessageBinary, make([]byte, 50)) == nil {
+				<-tick.C
 			}
 		}()
-		c.CloseRead(context.Background())
 	}
 	over(t, ticker, func(t *testing.T, cfg Config) {
 		cfg.Listen = true
