@@ -123,7 +123,7 @@ func TestRate(t *testing.T) {
 	slow := func(c *weft.Conn) {
 		c.Handle(weft.HandlerFuncs{Message: func(c *weft.Conn, typ weft.MessageType, p []byte) {
 			if strings.HasPrefix(string(p), "500the") {
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 			}
 			c.Write(context.Background(), typ, p)
 		}})
