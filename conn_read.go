@@ -128,7 +128,7 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		for len(c.rest) > 0 {
 			ev, n := c.recv.Recv(c.rest)
 			c.rest = c.rest[n:]
-			c.noteFrame(ev)
+			c.noteFrame(&ev)
 			if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
 				if c.discards() {
 					continue
@@ -161,7 +161,7 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 }
 
 // noteFrame counts what came, and tells whoever wants to know that the peer's first frame was valid: it does speak WebSocket.
-func (c *Conn) noteFrame(ev proto.Event) {
+func (c *Conn) noteFrame(ev *proto.Event) {
 	c.countReceived(ev)
 	if c.confirm != nil && ev.Kind != proto.NeedMore {
 		if ev.Kind != proto.Failed {

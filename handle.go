@@ -83,7 +83,7 @@ func (in *inbox) receive(p []byte, err error) {
 	for len(p) > 0 {
 		ev, n := c.recv.Recv(p)
 		p = p[n:]
-		c.noteFrame(ev)
+		c.noteFrame(&ev)
 		if ev.Kind == proto.Message {
 			if !c.sendEnded.Load() {
 				in.h.OnMessage(c, MessageType(ev.Opcode), ev.Payload)
