@@ -47,7 +47,7 @@ func (c *Conn) Handle(h Handler) {
 	if err := c.reading.lock(context.Background()); err != nil {
 		return // cannot be: the context has no end
 	}
-	c.reader, c.recv.Whole = nil, true
+	c.reader, c.recv.Whole, c.recv.Own = nil, true, false
 	c.tie(&c.readCancel, context.Background())
 	// reading stays held: from here on the transport's one call at a time takes its place.
 	in := &inbox{c: c, h: h}
