@@ -29,10 +29,12 @@ type stream struct {
 	recv func(p []byte, err error) // set by Handle
 
 	// buf[off:] was received and not yet taken by the application: no credit was given for it.
-	buf  []byte
-	off  int
-	lent []byte        // what the last Receive returned
-	wait chan struct{} // has room for one; made by the first Receive that waits
+	buf []byte
+	off int
+	// expected is how many bytes the last Receive returned: how large a buffer the next one's begins with.
+	expected int32
+	lent     []byte        // what the last Receive returned
+	wait     chan struct{} // has room for one; made by the first Receive that waits
 	// writable is closed when Sends that wait should look again; nil while none waits.
 	writable chan struct{}
 
@@ -68,6 +70,7 @@ func (st *stream) Receive() ([]byte, error) {
 		if len(st.buf) > st.off && !st.closed {
 			p := st.buf[st.off:]
 			st.lent, st.buf, st.off = st.buf, nil, 0
+			st.expected = int32(len(p))
 			st.consume(len(p))
 			st.settle()
 			st.flushCredit()
@@ -226,7 +229,7 @@ func (st *stream) queue(p []byte) {
 		return
 	}
 	if need := len(st.buf) + len(p); need > cap(st.buf) {
-		grown := append(transport.GetBuffer(max(need, 2*cap(st.buf))), st.buf[st.off:]...)
+		grown := append(transport.GetBuffer(max(need, 2*cap(st.buf), min(int(st.expected), maxExpected))), st.buf[st.off:]...)
 		transport.PutBuffer(st.buf)
 		st.buf, st.off = grown, 0
 	}
@@ -370,6 +373,9 @@ const (
 	// maxJoinedFrame is the largest payload that is moved to come with what was before it, maxJoined when it is enough.
 	maxJoinedFrame = 2 << 10
 	maxJoined      = 16 << 10
+
+	// maxExpected bounds the buffer that a stream begins with, in bytes.
+	maxExpected = 256 << 10
 )
 
 // Names that read better than wire's at their places.
