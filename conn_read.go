@@ -25,12 +25,18 @@ func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
 	if err := c.skipMessage(ctx); err != nil {
 		return 0, nil, err
 	}
-	c.recv.Whole = true
+	c.recv.Whole, c.recv.Own = true, true
 	ev, err := c.nextEvent(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	return MessageType(ev.Opcode), append(make([]byte, 0, len(ev.Payload)), ev.Payload...), nil
+	if ev.Owned {
+		return MessageType(ev.Opcode), ev.Payload, nil
+	}
+	lent := ev.Payload
+	p := make([]byte, len(lent)) // with the next line it is not zeroed
+	copy(p, lent)
+	return MessageType(ev.Opcode), p, nil
 }
 
 // Reader returns the next message as it arrives; ctx is for the whole of it. The io.Reader returns io.EOF at the message's
@@ -128,7 +134,7 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		for len(c.rest) > 0 {
 			ev, n := c.recv.Recv(c.rest)
 			c.rest = c.rest[n:]
-			c.noteFrame(ev)
+			c.noteFrame(&ev)
 			if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
 				if c.discards() {
 					continue
@@ -161,7 +167,7 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 }
 
 // noteFrame counts what came, and tells whoever wants to know that the peer's first frame was valid: it does speak WebSocket.
-func (c *Conn) noteFrame(ev proto.Event) {
+func (c *Conn) noteFrame(ev *proto.Event) {
 	c.countReceived(ev)
 	if c.confirm != nil && ev.Kind != proto.NeedMore {
 		if ev.Kind != proto.Failed {

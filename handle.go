@@ -47,7 +47,7 @@ func (c *Conn) Handle(h Handler) {
 	if err := c.reading.lock(context.Background()); err != nil {
 		return // cannot be: the context has no end
 	}
-	c.reader, c.recv.Whole = nil, true
+	c.reader, c.recv.Whole, c.recv.Own = nil, true, false
 	c.tie(&c.readCancel, context.Background())
 	// reading stays held: from here on the transport's one call at a time takes its place.
 	in := &inbox{c: c, h: h}
@@ -83,7 +83,7 @@ func (in *inbox) receive(p []byte, err error) {
 	for len(p) > 0 {
 		ev, n := c.recv.Recv(p)
 		p = p[n:]
-		c.noteFrame(ev)
+		c.noteFrame(&ev)
 		if ev.Kind == proto.Message {
 			if !c.sendEnded.Load() {
 				in.h.OnMessage(c, MessageType(ev.Opcode), ev.Payload)

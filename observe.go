@@ -399,7 +399,7 @@ func (t *traffic) add(n int, last bool) {
 }
 
 // countReceived counts what ev delivers. Called with reading held.
-func (c *Conn) countReceived(ev proto.Event) {
+func (c *Conn) countReceived(ev *proto.Event) {
 	if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
 		c.reading.fresh.add(len(ev.Payload), ev.Kind == proto.Message || ev.Last)
 	}
@@ -411,24 +411,4 @@ func (c *Conn) countSent(n int, last bool) {
 	if !last {
 		c.writing.settle() // whoever writes the message may hold the gate for long
 	}
-}
-
-// settle makes fresh part of what sum returns. Called with the gate held.
-func (g *gate) settle() {
-	g.mu.Lock()
-	g.settleLocked()
-	g.mu.Unlock()
-}
-
-func (g *gate) settleLocked() {
-	g.total.messages += g.fresh.messages
-	g.total.bytes += g.fresh.bytes
-	g.fresh = traffic{}
-}
-
-// sum returns what was counted.
-func (g *gate) sum() traffic {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.total
 }

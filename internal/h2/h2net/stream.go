@@ -29,10 +29,12 @@ type stream struct {
 	recv func(p []byte, err error) // set by Handle
 
 	// buf[off:] was received and not yet taken by the application: no credit was given for it.
-	buf  []byte
-	off  int
-	lent []byte        // what the last Receive returned
-	wait chan struct{} // has room for one; made by the first Receive that waits
+	buf []byte
+	off int
+	// expected is how many bytes the last Receive returned: how large a buffer the next one's begins with.
+	expected int32
+	lent     []byte        // what the last Receive returned
+	wait     chan struct{} // has room for one; made by the first Receive that waits
 	// writable is closed when Sends that wait should look again; nil while none waits.
 	writable chan struct{}
 
@@ -68,6 +70,7 @@ func (st *stream) Receive() ([]byte, error) {
 		if len(st.buf) > st.off && !st.closed {
 			p := st.buf[st.off:]
 			st.lent, st.buf, st.off = st.buf, nil, 0
+			st.expected = int32(len(p))
 			st.consume(len(p))
 			st.settle()
 			st.flushCredit()
@@ -175,7 +178,7 @@ func (st *stream) Handle(recv func(p []byte, err error)) {
 
 // recvData takes an EventData. It returns st if its callback is to be called now, with the bytes.
 func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
-	p := ev.Data[:len(ev.Data):len(ev.Data)]
+	p := ev.Data
 	if ev.End {
 		st.eof = true
 	}
@@ -184,8 +187,9 @@ func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
 		st.c.eng.Consume(st.s, ev.Size)
 		st.settle()
 	case st.recv != nil && !st.busy:
-		st.c.eng.Consume(st.s, ev.Size)
-		return st, p
+		p = st.join(p)
+		st.c.eng.Consume(st.s, len(p))
+		return st, p[:len(p):len(p)]
 	default:
 		st.queue(p)
 		if st.recv == nil {
@@ -193,6 +197,22 @@ func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
 		}
 	}
 	return nil, nil
+}
+
+// join moves what follows in small frames behind p, so that one call of the callback is enough. All of it lies in what was
+// read, with nothing but frame headers between.
+func (st *stream) join(p []byte) []byte {
+	for !st.eof && len(p) < maxJoined {
+		next := st.c.eng.NextData(st.s, maxJoinedFrame)
+		if next == nil {
+			break
+		}
+		st.eof = next.End
+		n := len(p)
+		p = p[:n+len(next.Data)]
+		copy(p[n:], next.Data)
+	}
+	return p
 }
 
 // wakeSoon is wakeReceive at the end of the batch.
@@ -209,7 +229,7 @@ func (st *stream) queue(p []byte) {
 		return
 	}
 	if need := len(st.buf) + len(p); need > cap(st.buf) {
-		grown := append(transport.GetBuffer(max(need, 2*cap(st.buf))), st.buf[st.off:]...)
+		grown := append(transport.GetBuffer(max(need, 2*cap(st.buf), min(int(st.expected), maxExpected))), st.buf[st.off:]...)
 		transport.PutBuffer(st.buf)
 		st.buf, st.off = grown, 0
 	}
@@ -348,6 +368,15 @@ func (st *stream) settle() {
 	}
 	st.c.remove(st)
 }
+
+const (
+	// maxJoinedFrame is the largest payload that is moved to come with what was before it, maxJoined when it is enough.
+	maxJoinedFrame = 2 << 10
+	maxJoined      = 16 << 10
+
+	// maxExpected bounds the buffer that a stream begins with, in bytes.
+	maxExpected = 256 << 10
+)
 
 // Names that read better than wire's at their places.
 const (
