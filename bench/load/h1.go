@@ -60,7 +60,11 @@ func (c *h1conn) upgrade() error {
 	rand.Read(nonce[:])
 	key := base64.StdEncoding.EncodeToString(nonce[:])
 	c.out = fmt.Appendf(c.out, "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n", key)
+		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n", key)
+	if c.spec.Deflate {
+		c.out = append(c.out, extensionsField+": "+deflateOffer+"\r\n"...)
+	}
+	c.out = append(c.out, "\r\n"...)
 	if err := c.flush(); err != nil {
 		return err
 	}
@@ -84,6 +88,9 @@ func (c *h1conn) upgrade() error {
 		return fmt.Errorf("the server sent a wrong Sec-WebSocket-Accept: %q", got)
 	}
 	c.r += len(head)
+	if c.spec.Deflate {
+		return checkDeflate(resp.Header.Get(extensionsField))
+	}
 	return nil
 }
 
