@@ -96,7 +96,7 @@ func TestObey(t *testing.T) {
 	in, commands := io.Pipe()
 	answers, out := io.Pipe()
 	go func() {
-		obey(in, out)
+		obey(in, out, nil)
 		out.Close()
 	}()
 	sc := bufio.NewScanner(answers)
