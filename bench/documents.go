@@ -13,6 +13,22 @@ func (rep *report) document(dir, tables string) error {
 	if err := spliceFile(filepath.Join(dir, "bench", "README.md"), tables); err != nil {
 		return err
 	}
+	words, err := rep.summary()
+	if err != nil {
+		return err
+	}
+	if err := spliceFile(filepath.Join(dir, "README.md"), words); err != nil {
+		return err
+	}
+	for name, draw := range map[string]func() (string, error){"bench.svg": rep.drawPicture, "growth.svg": rep.drawGrowth} {
+		svg, err := draw()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "docs", name), []byte(svg), 0o644); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

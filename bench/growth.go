@@ -18,7 +18,7 @@ var (
 )
 
 // growthPeerRounds is how often peers are measured: their points cost several times as much time as weft's.
-const growthPeerRounds = 3
+const growthPeerRounds = 2
 
 // A growthPoint is a server with so many WebSockets on so many connections.
 type growthPoint struct {
@@ -188,10 +188,16 @@ func (rep *report) growthWords(server string) string {
 	if many := rep.dearest(server, manyWebSockets); many != nil {
 		text += fmt.Sprintf(", from %d WebSockets on %.1f times (%s us, %s)", manyWebSockets, many.CPU/least.CPU, number(many.CPU), many.shape())
 	}
-	if b := rep.findBend(server); b.ratio() >= upward {
-		return text + fmt.Sprintf("; it bends upward, %.1f times from %s to %s", b.ratio(), b.lowest.shape(), b.after.shape())
+	b := rep.findBend(server)
+	switch {
+	case b.after == nil:
+		return text + "; more WebSockets on as many connections never cost more a message"
+	case b.ratio() < upward:
+		text += "; no bend upward: the greatest rise is"
+	default:
+		text += "; it bends upward:"
 	}
-	return text + "; more WebSockets never cost it noticeably more a message"
+	return text + fmt.Sprintf(" %.2f times, from %s us (%s) to %s us (%s)", b.ratio(), number(b.lowest.CPU), b.lowest.shape(), number(b.after.CPU), b.after.shape())
 }
 
 // dearest is server's point with the most time a message, of those with at least n WebSockets; nil: there is none.

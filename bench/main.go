@@ -55,7 +55,7 @@ func parseOptions(args []string) (o options, err error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.BoolVar(&o.quick, "quick", false, "one round of the main workloads, about a minute")
 	fs.IntVar(&o.rounds, "rounds", 5, "interleaved rounds; the median counts")
-	fs.DurationVar(&o.measure, "time", 250*time.Millisecond, "time of one measurement; broadcasts take 3 times, latency 4 times as much")
+	fs.DurationVar(&o.measure, "time", 250*time.Millisecond, "time of one measurement; broadcasts and latency take 3 times as much")
 	servers := fs.String("servers", "", "only servers that match this `regexp`")
 	loads := fs.String("loads", "", "only workloads that match this `regexp`")
 	fs.StringVar(&o.json, "json", "", "write all samples to this `file` (- for standard output, instead of the table)")

@@ -100,7 +100,7 @@ func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
 	case perDelivery:
 		measure *= 3 // a message takes 10,000 deliveries
 	case perLatency:
-		measure *= 4 // for the rare ones
+		measure *= 3 // for the rare ones
 	}
 	hist := load.NewLatencies()
 	if _, err := run(load.Limit{For: l.warm}, hist); err != nil {

@@ -64,6 +64,7 @@ func (rep *report) run(rounds [][]task) error {
 		}
 	}
 	p.clear()
+	rep.Spent = p.sums
 	if p.done == 0 {
 		return errors.New("no server and workload match")
 	}
@@ -76,6 +77,7 @@ type progress struct {
 	rounds   int
 	left     map[string]int           // how often a task is still to come
 	took     map[string]time.Duration // how long it took the last time
+	sums     map[string]time.Duration // and every time
 	done     int
 	spent    time.Duration
 	began    time.Time // of the task
@@ -83,7 +85,7 @@ type progress struct {
 }
 
 func newProgress(rounds [][]task) *progress {
-	p := &progress{rounds: len(rounds), left: map[string]int{}, took: map[string]time.Duration{}}
+	p := &progress{rounds: len(rounds), left: map[string]int{}, took: map[string]time.Duration{}, sums: map[string]time.Duration{}}
 	for _, tasks := range rounds {
 		for _, t := range tasks {
 			p.left[t.name]++
@@ -112,6 +114,7 @@ func (p *progress) end(name string) {
 	p.spent += took
 	p.left[name]--
 	p.took[name] = took
+	p.sums[name] += took
 }
 
 // remaining is what is left, where every task takes as long as the last time, and a new one as long as all did on average.

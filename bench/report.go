@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/weftws/weft/bench/peers"
 )
@@ -22,6 +23,8 @@ type report struct {
 	Skipped []string  `json:"skipped,omitempty"`
 	Notes   []string  `json:"notes,omitempty"`
 	Results []*result `json:"results"`
+
+	Spent map[string]time.Duration `json:"spent_ns"` // on each task, all rounds
 
 	Growth []*growthPoint `json:"growth,omitempty"`
 	Crowd  *crowd         `json:"crowd,omitempty"`

@@ -71,8 +71,8 @@ func stalled(s load.Spec) load.Spec {
 	return s
 }
 
-// latencyRate is what every server can do with half a core or so.
-const latencyRate = 10_000
+// latencyRate is what every server can do with half a core or so: waking it for one message costs ten times what a message does.
+const latencyRate = 5_000
 
 var workloads = []workload{
 	{Name: "h2-1x100-1", Spec: h2(1, 100, 1, small), Quick: true, Budget: budget{Callbacks: 1.5, Blocking: 3}},
@@ -106,15 +106,15 @@ var workloads = []workload{
 	{Name: "h1-tls-open-close", Kind: perOpening, Spec: load.Spec{Proto: load.H1, TLS: true, Conns: 8}},
 
 	{Name: "h2-idle", Kind: perIdle, Spec: h2(10, 100, 1, small), Quick: true, Budget: budget{Callbacks: 1 << 10, Blocking: 4 << 10, Handler: 7 << 10}},
-	{Name: "h1-tls-idle", Kind: perIdle, Spec: h1(1000, 1, small)},
+	{Name: "h1-tls-idle", Kind: perIdle, Spec: h1(1000, 1, small), PeerRounds: 3},
 	{Name: "h1-idle", Kind: perIdle, Spec: plain(h1(1000, 1, small))},
 	{Name: "h2-deflate-idle", Kind: perIdle, Spec: deflated(h2(10, 100, 1, 1000)), Budget: budget{Callbacks: 8 << 10}},
-	{Name: "h1-deflate-idle", Kind: perIdle, Spec: deflated(plain(h1(200, 1, 1000)))},
-	{Name: "h2-client-idle", Kind: perClient, Spec: h2(1, 1000, 1, 0), Budget: budget{Callbacks: 2 << 10}},
+	{Name: "h1-deflate-idle", Kind: perIdle, Spec: deflated(plain(h1(1000, 1, 1000))), PeerRounds: 2},
+	{Name: "h2-client-idle", Kind: perClient, Spec: h2(1, 1000, 1, 0), PeerRounds: 3, Budget: budget{Callbacks: 2 << 10}},
 
 	{Name: "h2-broadcast", Kind: perDelivery, Spec: h2(100, 100, 1, small), PeerRounds: 2, Budget: budget{TimesBest: 0.1, Allocs: 0.01}},
 	{Name: "h2-broadcast-stalled", Kind: perDelivery, Spec: stalled(h2(100, 100, 1, small)), Budget: budget{Allocs: 0.01}},
-	{Name: "h1-tls-broadcast", Kind: perDelivery, Spec: h1(1000, 1, small)},
+	{Name: "h1-tls-broadcast", Kind: perDelivery, Spec: h1(1000, 1, small), PeerRounds: 3},
 }
 
 // workloadNamed returns the workload of that name, or nil.

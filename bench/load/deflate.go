@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 )
 
 // What a browser offers of RFC 7692. The load refers to no earlier message of its own, which needs no window; the server keeps one
@@ -59,16 +60,16 @@ func deflateAlone(text []byte) []byte {
 
 // unpack compares the compressed echo that is due. The server may refer to everything it sent before, which is known: the script.
 func (e *echo) unpack() error {
-	var window []byte
-	for i := e.received - 1; i >= 0 && len(window) < maxWindow; i-- {
-		window = append(bytes.Clone(e.texts[i%len(e.texts)]), window...)
-	}
-	window = window[max(0, len(window)-maxWindow):]
 	text := e.texts[e.received%len(e.texts)]
 	// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload of the message." RFC 7692, Section 7.2.2. The rest is an
 	// empty last block, which compress/flate wants to see.
-	in := io.MultiReader(bytes.NewReader(e.packed), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff"))
-	got, err := io.ReadAll(io.LimitReader(flate.NewReaderDict(in, window), int64(len(text))+1))
+	in := bytes.NewReader(append(e.packed, "\x00\x00\xff\xff\x01\x00\x00\xff\xff"...))
+	r := inflaters.Get().(io.ReadCloser)
+	defer inflaters.Put(r)
+	if err := r.(flate.Resetter).Reset(in, e.history(e.received)); err != nil {
+		return err
+	}
+	got, err := io.ReadAll(io.LimitReader(r, int64(len(text))+1))
 	e.packed, e.packing = nil, false
 	if err != nil {
 		return fmt.Errorf("echo %d: %w", e.received, err)
@@ -78,4 +79,14 @@ func (e *echo) unpack() error {
 	}
 	e.off = len(text)
 	return nil
+}
+
+var inflaters = sync.Pool{New: func() any { return flate.NewReader(nil) }}
+
+// history is what the server has sent before message n, as much as a window holds.
+func (s *script) history(n int) []byte {
+	all := bytes.Join(s.texts, nil)
+	whole := min(n/len(s.texts), maxWindow/len(all)+1)
+	h := append(bytes.Repeat(all, whole), all[:n%len(s.texts)*len(s.texts[0])]...)
+	return h[max(0, len(h)-maxWindow):]
 }
