@@ -83,8 +83,7 @@ func (c *h1conn) upgrade() error {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return fmt.Errorf("the server answered the Upgrade with %s", resp.Status)
 	}
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	if got := resp.Header.Get("Sec-WebSocket-Accept"); got != base64.StdEncoding.EncodeToString(sum[:]) {
+	if got := resp.Header.Get("Sec-WebSocket-Accept"); got != acceptFor(key) {
 		return fmt.Errorf("the server sent a wrong Sec-WebSocket-Accept: %q", got)
 	}
 	c.r += len(head)
@@ -92,6 +91,12 @@ func (c *h1conn) upgrade() error {
 		return checkDeflate(resp.Header.Get(extensionsField))
 	}
 	return nil
+}
+
+// acceptFor is the answer to a Sec-WebSocket-Key (RFC 6455, Section 4.2.2).
+func acceptFor(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func (c *h1conn) echo(r *round) (int64, error) {

@@ -115,6 +115,7 @@ var xNetClient = &Peer{
 				return nil, err
 			}
 			req.Header = http.Header{":protocol": {"websocket"}, "Sec-Websocket-Version": {"13"}}
+			//lint:ignore SA1019 as above
 			resp, err := t.RoundTrip(req)
 			if err != nil {
 				return nil, err
