@@ -68,33 +68,33 @@ func (l *lab) crowd(n int) (*crowd, error) {
 }
 
 // gather opens a speaker, and then the crowd.
-func (c *crowd) gather(pr *process, t load.Target, s load.Spec) (*hall, error) {
-	none := s
-	none.Conns, none.Streams = 1, 1
-	h, err := openHall(pr, t, none) // what the first connections load and keep
-	if err != nil {
+func (c *crowd) gather(pr *process, t load.Target, s load.Spec) (h *hall, err error) {
+	one := s
+	one.Conns, one.Streams = 1, 1
+	if h, err = openHall(pr, t, one); err != nil { // what the first connections load and keep
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
 	h.audience.Close()
 	before, err := rested(pr)
 	if err != nil {
-		h.close()
 		return nil, err
 	}
 	loadBefore, err := cpuTime()
 	if err != nil {
-		h.close()
 		return nil, err
 	}
 	began := time.Now()
 	if err := h.open(t, s); err != nil {
-		h.close()
 		return nil, err
 	}
 	c.OpenTime = time.Since(began)
 	after, err := pr.ask("stats")
 	if err != nil {
-		h.close()
 		return nil, err
 	}
 	loadAfter, err := cpuTime()
