@@ -50,8 +50,8 @@ interop: peers ## the interop module: other clients, servers, proxies, browsers
 field-guide: peers ## ask every server that is installed how it behaves; writes docs/field-guide.md
 	cd interop && go test -count 1 -run TestFieldGuide . -field-guide $(CURDIR)/docs/field-guide.md
 
-bench: ## the benchmark against peers, ratios from one run, into bench/README.md
-	cd bench && go run . -readme README.md
+bench: ## everything that is said of speed, measured anew in 15 minutes: tables, pictures, README
+	cd bench && go run . -growth -idle 100000 -docs ..
 
 lab: peers ## the round trips of every rung, computed and measured at 100 ms; fails if a row is more than 10 % off
 	go run ./cmd/weft lab rtt --rtt 100ms
