@@ -33,9 +33,12 @@ func TestFaultAtEveryByte(t *testing.T) {
 				bytes := e.measure(t)
 				runs := 0
 				for _, tt := range tcpFaults {
-					fault := tt.fault
+					fault, step := tt.fault, stride(c.scheme == "wss")
+					if fault.Kind == simnet.Stall && !*everyByte {
+						step *= 7
+					}
 					for _, fault.Client = range []bool{true, false} {
-						for fault.After = 0; fault.After < bytes[fault.Client]; fault.After += stride(c.scheme == "wss") {
+						for fault.After = 0; fault.After < bytes[fault.Client]; fault.After += step {
 							runs++
 							e.net.SetFaults(serverAddr, fault)
 							if err := e.run(runs, tt.bound, func() { e.net.SetFaults(serverAddr) }); err != nil {
