@@ -47,7 +47,8 @@ type AcceptOptions struct {
 	AllowEarlyData bool
 
 	// KeepAlive is the silence after which an HTTP/1.1 peer gets a Ping; as much again without any answer ends the
-	// connection. 0: 30 s; negative: never. Over HTTP/2 the connection does this for all its streams.
+	// connection. It is looked at as often, so that a peer that has vanished is found after two to three times as long and a second. 0: 30 s;
+	// negative: never. Over HTTP/2 and HTTP/3 the connection does this for all its streams, see ServerOptions.
 	KeepAlive time.Duration
 
 	// Observer is told of requests and their WebSockets; nil: the server's, see ServerOptions.

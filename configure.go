@@ -46,7 +46,7 @@ type ServerOptions struct {
 	MaxBufferedBytes int64
 
 	// KeepAlive is the silence after which an HTTP/2 peer gets a PING; no ack within 15 s ends the connection. Over HTTP/3 it gets
-	// one too, and a connection ends that was silent for 30 s. 0: 30 s (HTTP/3: 15 s); negative: never.
+	// one too, and a connection ends from which nothing comes for 30 s then. 0: 30 s (HTTP/3: 15 s, which is also the most); negative: never.
 	KeepAlive time.Duration
 
 	// WriteTimeout is how long the network may take nothing at all before a connection is given up; 0: 30 s.

@@ -211,8 +211,8 @@ func (c *Conn) recvControl(ev proto.Event) error {
 // recvEnd deals with the end of the stream.
 func (c *Conn) recvEnd(err error) error {
 	c.reading.settle()
-	if errors.Is(err, io.EOF) {
-		err = &lostError{fmt.Errorf("%s ended the connection: %w", c.peerName(), io.EOF)}
+	if err == io.EOF || err == io.ErrUnexpectedEOF { // the latter: a FIN inside a TLS record
+		err = &lostError{fmt.Errorf("%s ended the connection: %w", c.peerName(), err)}
 	} else if !isClosed(err) {
 		err = &lostError{err}
 	}

@@ -3,6 +3,7 @@ package weft
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -89,6 +90,8 @@ func (r *race) fail(o negotiate.Fail) {
 		err = he
 	case err == nil || o.Class == negotiate.CallerLeft || o.Class == negotiate.Disallowed || o.Class == negotiate.Version:
 		err = &HandshakeError{Name: string(o.Class), Detail: o.Reason, Err: err}
+	case o.Class == negotiate.Silent && err == r.ctx.Err():
+		err = fmt.Errorf("%s: %w", o.Reason, err) // who was silent, the context does not say
 	}
 	r.verdict = string(o.Class)
 	r.err = &DialError{URL: r.url.String(), Attempts: r.account(), Err: err}
