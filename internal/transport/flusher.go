@@ -4,6 +4,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,6 +43,12 @@ type Flusher struct {
 	// Timeout bounds one Write; 0 means none. A peer that reads nothing for so long fails the connection.
 	Timeout time.Duration
 
+	// Pooled says that Take hands over a buffer of the pool and keeps dst, which may be nil. Otherwise it appends to dst.
+	Pooled bool
+
+	// Try, if set, writes what the network takes at once, without waiting, and is tried before Conn. It needs Pooled.
+	Try func(p []byte) (int, error)
+
 	// Watched says that the owner itself notices a batch that takes long, and calls FlushNow. Otherwise a timer does,
 	// after a millisecond.
 	Watched bool
@@ -51,6 +58,10 @@ type Flusher struct {
 	// batches counts the reading goroutines between Begin and End; more than one only while one is being replaced.
 	batches  int
 	deferred bool // something was queued during a batch
+	drained  atomic.Bool
+	turn     int    // Flushes in this turn of the reading goroutine
+	lastTurn int    // ... and in the one before
+	rest     []byte // was taken and not written
 	failed   bool
 	watchdog *time.Timer
 	deadline time.Time
@@ -74,9 +85,13 @@ func (f *Flusher) End() {
 // EndLocked is End for a caller that holds the mutex; it unlocks it.
 func (f *Flusher) EndLocked() {
 	f.batches--
-	if f.deferred {
+	switch {
+	case f.deferred:
 		f.deferred = false
 		f.watchdog.Stop()
+	case !f.Watched:
+		f.Unlock()
+		return
 	}
 	f.flush()
 }
@@ -94,11 +109,26 @@ func (f *Flusher) EndSoon() {
 	f.FlushNow()
 }
 
+// Drained says that the reading goroutine is at the last of what it has read: if that is answered, nothing is gained by waiting for
+// more. It holds until the next Turn.
+func (f *Flusher) Drained() { f.drained.Store(true) }
+
+// Turn says that the reading goroutine begins with what it has read, or goes to read. Called with the mutex held.
+func (f *Flusher) Turn() {
+	f.drained.Store(false)
+	f.turn, f.lastTurn = 0, f.turn
+}
+
 // BeginLocked is Begin for a caller that holds the mutex, and keeps it.
 func (f *Flusher) BeginLocked() { f.batches++ }
 
 // Flush sees to it that what was queued is written soon. Called with the mutex held; unlocks it.
 func (f *Flusher) Flush() {
+	f.turn++
+	if f.Try != nil && f.turn == 1 && f.lastTurn <= 1 && f.drained.Load() && !f.Busy() {
+		f.flushDirect()
+		return
+	}
 	if f.batches > 0 {
 		if !f.Watched && !f.deferred && !f.flushing && !f.failed {
 			// A batch that takes long (a callback that blocks) must not hold back what others queue.
@@ -122,12 +152,7 @@ func (f *Flusher) FlushNow() {
 		return
 	}
 	f.flushing = true
-	if f.start == nil {
-		f.start = func() { f.run(true) }
-	}
-	start := f.start
-	f.Unlock()
-	go start()
+	f.spawn()
 }
 
 // Busy reports whether somebody is writing, or nobody may any more. Called with the mutex held.
@@ -172,24 +197,23 @@ func (f *Flusher) run(yield bool) {
 		runtime.Gosched()
 	}
 	f.Lock()
-	buf := GetBuffer(flushSize)
+	var buf []byte
+	if !f.Pooled {
+		buf = GetBuffer(flushSize)
+	}
 	var err error
 	for err == nil {
-		out := f.Take(buf[:0])
+		out := f.rest
+		if f.rest = nil; out == nil {
+			out = f.Take(buf[:0])
+		}
 		if len(out) == 0 {
 			break
 		}
 		buf = out
 		f.Unlock()
-		if f.Timeout > 0 {
-			// Renewed when half of it is gone: a deadline for every Write would cost as much as the rest of flush.
-			if now := time.Now(); f.deadline.Sub(now) < f.Timeout/2 {
-				f.deadline = now.Add(f.Timeout)
-				f.Conn.SetWriteDeadline(f.deadline)
-			}
-		}
-		_, err = f.Conn.Write(out)
-		if len(out) > cap(buf)/4*3 && cap(buf) < maxFlushSize {
+		err = f.write(out)
+		if !f.Pooled && len(out) > cap(buf)/4*3 && cap(buf) < maxFlushSize {
 			n := min(4*cap(buf), maxFlushSize)
 			PutBuffer(buf)
 			buf = GetBuffer(n)
@@ -199,6 +223,11 @@ func (f *Flusher) run(yield bool) {
 			f.Wrote(len(out))
 		}
 	}
+	f.finished(buf, err)
+}
+
+// finished ends what began with flushing. Called with the mutex held; unlocks it.
+func (f *Flusher) finished(buf []byte, err error) {
 	f.flushing = false
 	if f.ended != nil {
 		close(f.ended)
@@ -212,6 +241,62 @@ func (f *Flusher) run(yield bool) {
 	if err != nil && f.Failed != nil {
 		f.Failed(err)
 	}
+}
+
+// write waits until the network has taken p.
+func (f *Flusher) write(p []byte) error {
+	if f.Try != nil {
+		n, err := f.Try(p)
+		if err != nil || n == len(p) {
+			return err
+		}
+		p = p[n:]
+	}
+	if f.Timeout > 0 {
+		// Renewed when half of it is gone: a deadline for every Write would cost as much as the rest of flush.
+		if now := time.Now(); f.deadline.Sub(now) < f.Timeout/2 {
+			f.deadline = now.Add(f.Timeout)
+			f.Conn.SetWriteDeadline(f.deadline)
+		}
+	}
+	_, err := f.Conn.Write(p)
+	return err
+}
+
+// flushDirect writes what the network takes at once, and leaves the rest to a goroutine. Called with the mutex held; unlocks it.
+func (f *Flusher) flushDirect() {
+	f.flushing = true
+	out := f.Take(nil)
+	f.Unlock()
+	n, err := f.Try(out)
+	f.Lock()
+	if err == nil && f.Wrote != nil {
+		f.Wrote(n)
+	}
+	if err == nil && n < len(out) {
+		f.rest = out[:copy(out, out[n:])]
+		f.spawn()
+		return
+	}
+	if err == nil {
+		if more := f.Take(nil); len(more) > 0 { // another goroutine has queued meanwhile
+			f.rest = more
+			f.spawn()
+			PutBuffer(out)
+			return
+		}
+	}
+	f.finished(out, err)
+}
+
+// spawn starts the goroutine that flushes. Called with the mutex held and flushing set; unlocks it.
+func (f *Flusher) spawn() {
+	if f.start == nil {
+		f.start = func() { f.run(true) }
+	}
+	start := f.start
+	f.Unlock()
+	go start()
 }
 
 const (
