@@ -7,8 +7,8 @@ import "syscall"
 // A socket needs a unix.
 type socket struct{}
 
-func newSocketReader(syscall.Conn) *socket { return nil }
+func newSocket(syscall.Conn) *socket { return nil }
 
 func (*socket) read([]byte, int) ([]byte, error) { panic("h1: no socket on this system") }
 
-func (*socket) tryWrite([]byte) (int, error) { panic("h1: no socket on this system") }
+func (*socket) tryWrite([]byte) (int, bool, error) { panic("h1: no socket on this system") }

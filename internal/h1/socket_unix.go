@@ -82,15 +82,16 @@ func (s *socket) attemptRead(fd uintptr) bool {
 	return true
 }
 
-// tryWrite writes as much of p as the system takes at once. One caller at a time, and none beside it on the connection.
-func (s *socket) tryWrite(p []byte) (int, error) {
+// tryWrite writes as much of p as the system takes at once, and reports whether that was all. One caller at a time, and none beside
+// it on the connection.
+func (s *socket) tryWrite(p []byte) (n int, clear bool, err error) {
 	s.out, s.wrote = p, 0
-	err := s.conn.Control(s.write) // Write would fail by the deadline of an earlier one
+	err = s.conn.Control(s.write) // Write would fail by the deadline of an earlier one
 	if err == nil {
 		err = s.writeErr
 	}
 	s.out = nil
-	return s.wrote, err
+	return s.wrote, s.wrote == len(p), err
 }
 
 func (s *socket) attemptWrite(fd uintptr) {

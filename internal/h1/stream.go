@@ -86,6 +86,11 @@ func NewStream(nc net.Conn, buffered []byte, opt Options) *Stream {
 	}
 	if s.socket != nil {
 		s.out.Try = s.socket.tryWrite
+	} else if tc, ok := nc.(*tls.Conn); ok {
+		if u, ok := tc.NetConn().(*underTLS); ok {
+			w := &tlsWriter{tc, u}
+			s.out.Conn, s.out.Try = w, w.try
+		}
 	}
 	return s
 }

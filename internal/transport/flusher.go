@@ -46,8 +46,9 @@ type Flusher struct {
 	// Pooled says that Take hands over a buffer of the pool and keeps dst, which may be nil. Otherwise it appends to dst.
 	Pooled bool
 
-	// Try, if set, writes what the network takes at once, without waiting, and is tried before Conn. It needs Pooled.
-	Try func(p []byte) (int, error)
+	// Try, if set, takes the first n bytes of p, as many as it can without waiting. clear says that this is all of p and that the
+	// network has got it; otherwise the rest of p goes to Conn, be it empty. It needs Pooled.
+	Try func(p []byte) (n int, clear bool, err error)
 
 	// Watched says that the owner itself notices a batch that takes long, and calls FlushNow. Otherwise a timer does,
 	// after a millisecond.
@@ -61,7 +62,7 @@ type Flusher struct {
 	drained  atomic.Bool
 	turn     int    // Flushes in this turn of the reading goroutine
 	lastTurn int    // ... and in the one before
-	rest     []byte // was taken and not written
+	rest     []byte // was taken and not written; not nil: Conn waits to write it, be it empty
 	failed   bool
 	watchdog *time.Timer
 	deadline time.Time
@@ -205,10 +206,9 @@ func (f *Flusher) run(yield bool) {
 	for err == nil {
 		out := f.rest
 		if f.rest = nil; out == nil {
-			out = f.Take(buf[:0])
-		}
-		if len(out) == 0 {
-			break
+			if out = f.Take(buf[:0]); len(out) == 0 {
+				break
+			}
 		}
 		buf = out
 		f.Unlock()
@@ -246,8 +246,8 @@ func (f *Flusher) finished(buf []byte, err error) {
 // write waits until the network has taken p.
 func (f *Flusher) write(p []byte) error {
 	if f.Try != nil {
-		n, err := f.Try(p)
-		if err != nil || n == len(p) {
+		n, clear, err := f.Try(p)
+		if err != nil || clear {
 			return err
 		}
 		p = p[n:]
@@ -268,12 +268,12 @@ func (f *Flusher) flushDirect() {
 	f.flushing = true
 	out := f.Take(nil)
 	f.Unlock()
-	n, err := f.Try(out)
+	n, clear, err := f.Try(out)
 	f.Lock()
 	if err == nil && f.Wrote != nil {
 		f.Wrote(n)
 	}
-	if err == nil && n < len(out) {
+	if err == nil && !clear {
 		f.rest = out[:copy(out, out[n:])]
 		f.spawn()
 		return
