@@ -82,7 +82,7 @@ func (s *socket) attemptRead(fd uintptr) bool {
 	return true
 }
 
-// tryWrite writes as much of p as the system takes at once, and reports whether that was all. One caller at a time, and none beside
+// tryWrite writes as much of p as the system takes at once; clear: that was all. One caller at a time, and none beside
 // it on the connection.
 func (s *socket) tryWrite(p []byte) (n int, clear bool, err error) {
 	s.out, s.wrote = p, 0

@@ -130,7 +130,7 @@ func (w *tlsWriter) try(p []byte) (n int, clear bool, err error) {
 	if err == nil {
 		err = u.push()
 	}
-	clear = n == len(p) && len(u.held) == 0
+	clear = len(u.held) == 0
 	u.mu.Unlock()
 	return n, clear, err
 }

@@ -46,8 +46,8 @@ type Flusher struct {
 	// Pooled says that Take hands over a buffer of the pool and keeps dst, which may be nil. Otherwise it appends to dst.
 	Pooled bool
 
-	// Try, if set, takes the first n bytes of p, as many as it can without waiting. clear says that this is all of p and that the
-	// network has got it; otherwise the rest of p goes to Conn, be it empty. It needs Pooled.
+	// Try, if set, takes the first n bytes of p without waiting. clear says that the network has got them and may take more;
+	// otherwise the rest of p goes to Conn, be it empty. It needs Pooled.
 	Try func(p []byte) (n int, clear bool, err error)
 
 	// Watched says that the owner itself notices a batch that takes long, and calls FlushNow. Otherwise a timer does,
@@ -126,7 +126,7 @@ func (f *Flusher) BeginLocked() { f.batches++ }
 // Flush sees to it that what was queued is written soon. Called with the mutex held; unlocks it.
 func (f *Flusher) Flush() {
 	f.turn++
-	if f.Try != nil && f.turn == 1 && f.lastTurn <= 1 && f.drained.Load() && !f.Busy() {
+	if f.turn == 1 && f.direct() {
 		f.flushDirect()
 		return
 	}
@@ -246,11 +246,11 @@ func (f *Flusher) finished(buf []byte, err error) {
 // write waits until the network has taken p.
 func (f *Flusher) write(p []byte) error {
 	if f.Try != nil {
-		n, clear, err := f.Try(p)
+		rest, clear, err := f.try(p)
 		if err != nil || clear {
 			return err
 		}
-		p = p[n:]
+		p = rest
 	}
 	if f.Timeout > 0 {
 		// Renewed when half of it is gone: a deadline for every Write would cost as much as the rest of flush.
@@ -263,18 +263,34 @@ func (f *Flusher) write(p []byte) error {
 	return err
 }
 
+// try writes p as far as that does not wait. clear says that the network has got all of it.
+func (f *Flusher) try(p []byte) (rest []byte, clear bool, err error) {
+	for {
+		n, clear, err := f.Try(p)
+		if p = p[n:]; err != nil || !clear || len(p) == 0 {
+			return p, clear, err
+		}
+	}
+}
+
+// direct reports whether what is queued next is best written by who queues it: the first answer to the last of what was read, as
+// far as can be told also the only one. Called with the mutex held.
+func (f *Flusher) direct() bool {
+	return f.Try != nil && f.lastTurn <= 1 && f.drained.Load() && !f.Busy()
+}
+
 // flushDirect writes what the network takes at once, and leaves the rest to a goroutine. Called with the mutex held; unlocks it.
 func (f *Flusher) flushDirect() {
 	f.flushing = true
 	out := f.Take(nil)
 	f.Unlock()
-	n, clear, err := f.Try(out)
+	rest, clear, err := f.try(out)
 	f.Lock()
 	if err == nil && f.Wrote != nil {
-		f.Wrote(n)
+		f.Wrote(len(out) - len(rest))
 	}
 	if err == nil && !clear {
-		f.rest = out[:copy(out, out[n:])]
+		f.rest = out[:copy(out, rest)]
 		f.spawn()
 		return
 	}

@@ -36,12 +36,54 @@ func (q *Queue) Send(head, body []byte) (int, error) {
 		return 0, err
 	}
 	total := len(head) + len(body)
+	if total > largeUnit && q.turn == 0 && q.Pending() == 0 && q.direct() {
+		return q.sendLarge(head, body)
+	}
 	if total > maxUnit {
 		return q.sendPieces(head, body)
 	}
 	q.append(head, body)
 	q.Flush()
 	return total, nil
+}
+
+// sendLarge writes what the network takes at once without copying it, but for the beginning, and queues the rest. Called with the
+// mutex held and nothing queued; unlocks it.
+func (q *Queue) sendLarge(head, body []byte) (int, error) {
+	total := len(head) + len(body)
+	q.turn++
+	q.flushing, q.sending = true, true
+	first := GetBuffer(largeUnit)
+	for _, part := range []*[]byte{&head, &body} {
+		k := min(len(*part), largeUnit-len(first))
+		first = append(first, (*part)[:k]...)
+		*part = (*part)[k:]
+	}
+	if len(head) > 0 { // a frame in one piece
+		head, body = nil, head
+	}
+	q.Unlock()
+	rest, clear, err := q.try(first)
+	if clear && err == nil {
+		body, clear, err = q.try(body)
+	}
+	q.Lock()
+	q.sending = false
+	if q.waiting > 0 {
+		q.Changed.Broadcast()
+	}
+	if clear || err != nil {
+		q.finished(first, err)
+		return total, nil
+	}
+	q.rest = first[:copy(first, rest)]
+	q.spawn()
+	if len(body) == 0 {
+		return total, nil
+	}
+	q.Lock()
+	n, err := q.sendPieces(nil, body)
+	return total - len(body) + n, err
 }
 
 // TrySend is Send without waiting.
@@ -209,6 +251,8 @@ const (
 	MaxQueue = 64 << 10
 	// maxUnit is the largest unit that is queued at once: a message of 64 KiB with its header.
 	maxUnit = MaxQueue + 16
+	// largeUnit is the size from which on a unit need not be copied. A TLS record takes as much. RFC 8446, Section 5.1.
+	largeUnit = 16 << 10
 	// TrySlack is how much more TrySend may queue, so that control frames pass when messages wait.
 	TrySlack = 4 << 10
 )
