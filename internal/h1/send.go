@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/weftws/weft/internal/transport"
 )
 
 // Send implements [transport.Stream]. It waits for room in the queue, not for the network.
@@ -12,6 +14,9 @@ func (s *Stream) Send(head, body []byte) (int, error) { return s.out.Send(head, 
 
 // TrySend implements [transport.Stream].
 func (s *Stream) TrySend(p []byte) bool { return s.out.TrySend(p) }
+
+// TrySendBy implements [transport.CrewStream].
+func (s *Stream) TrySendBy(c *transport.Crew, p []byte) bool { return s.out.TrySendBy(c, p) }
 
 // SetWriteDeadline implements [transport.Stream].
 func (s *Stream) SetWriteDeadline(t time.Time) { s.out.SetWriteDeadline(t) }

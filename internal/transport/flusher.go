@@ -62,6 +62,7 @@ type Flusher struct {
 	drained  atomic.Bool
 	turn     int    // Flushes in this turn of the reading goroutine
 	lastTurn int    // ... and in the one before
+	listed   bool   // a Crew will flush
 	rest     []byte // was taken and not written; not nil: Conn waits to write it, be it empty
 	failed   bool
 	watchdog *time.Timer
@@ -273,6 +274,17 @@ func (f *Flusher) try(p []byte) (rest []byte, clear bool, err error) {
 	}
 }
 
+// flushListed is a Crew's.
+func (f *Flusher) flushListed() {
+	f.Lock()
+	f.listed = false
+	if f.Busy() {
+		f.Unlock()
+		return
+	}
+	f.flushDirect()
+}
+
 // direct reports whether what is queued next is best written by who queues it: the first answer to the last of what was read, as
 // far as can be told also the only one. Called with the mutex held.
 func (f *Flusher) direct() bool {
@@ -283,6 +295,10 @@ func (f *Flusher) direct() bool {
 func (f *Flusher) flushDirect() {
 	f.flushing = true
 	out := f.Take(nil)
+	if len(out) == 0 {
+		f.finished(out, nil)
+		return
+	}
 	f.Unlock()
 	rest, clear, err := f.try(out)
 	f.Lock()
