@@ -11,15 +11,18 @@ import (
 
 // Listener returns l with connections on which a WebSocket over TLS can be written to without waiting, where the system and l allow
 // that. They are otherwise l's.
-func Listener(l net.Listener) net.Listener { return listener{l} }
+func Listener(l net.Listener) net.Listener { return listener{l, new(transport.Watch)} }
 
-type listener struct{ net.Listener }
+type listener struct {
+	net.Listener
+	watch *transport.Watch
+}
 
 func (l listener) Accept() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
 	if c, ok := nc.(*net.TCPConn); ok {
 		if s := newSocket(c); s != nil {
-			return &underTLS{TCPConn: c, socket: s}, err
+			return &underTLS{TCPConn: c, socket: s, watch: l.watch}, err
 		}
 	}
 	return nc, err
@@ -30,6 +33,7 @@ func (l listener) Accept() (net.Conn, error) {
 type underTLS struct {
 	*net.TCPConn
 	socket *socket
+	watch  *transport.Watch // of all that came from the Listener
 
 	mu      sync.Mutex // never held while anybody waits
 	trying  bool

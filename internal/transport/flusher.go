@@ -50,6 +50,10 @@ type Flusher struct {
 	// otherwise the rest of p goes to Conn, be it empty. It needs Pooled.
 	Try func(p []byte) (n int, clear bool, err error)
 
+	// Watch, if set, notices a batch that takes long, after one to two milliseconds. Then what is queued during a batch always waits
+	// for its end.
+	Watch *Watch
+
 	// Watched says that the owner itself notices a batch that takes long, and calls FlushNow. Otherwise a timer does,
 	// after a millisecond.
 	Watched bool
@@ -63,6 +67,8 @@ type Flusher struct {
 	turn     int    // Flushes in this turn of the reading goroutine
 	lastTurn int    // ... and in the one before
 	listed   bool   // a Crew will flush
+	watched  bool   // a Watch has us in its list
+	ticks    int    // of the Watch since something was queued during a batch
 	rest     []byte // was taken and not written; not nil: Conn waits to write it, be it empty
 	failed   bool
 	watchdog *time.Timer
@@ -90,7 +96,7 @@ func (f *Flusher) EndLocked() {
 	switch {
 	case f.deferred:
 		f.deferred = false
-		f.watchdog.Stop()
+		f.stopWatching()
 	case !f.Watched:
 		f.Unlock()
 		return
@@ -107,8 +113,48 @@ func (f *Flusher) EndSoon() {
 		return
 	}
 	f.deferred = false
-	f.watchdog.Stop()
+	f.stopWatching()
 	f.FlushNow()
+}
+
+func (f *Flusher) stopWatching() {
+	if f.watchdog != nil {
+		f.watchdog.Stop()
+	}
+}
+
+// startWatching begins when something is queued during a batch: one that takes long (a callback that blocks) must not hold it back.
+func (f *Flusher) startWatching() {
+	f.deferred = true
+	switch {
+	case f.Watch != nil:
+		f.ticks = 0
+		if !f.watched {
+			f.watched = true
+			f.Watch.add(f)
+		}
+	case f.watchdog == nil:
+		f.watchdog = time.AfterFunc(maxDeferral, f.overdue)
+	default:
+		f.watchdog.Reset(maxDeferral)
+	}
+}
+
+// watchTick is a Watch's. It reports whether to come again.
+func (f *Flusher) watchTick() bool {
+	f.Lock()
+	f.ticks++
+	switch {
+	case f.deferred && f.ticks >= 2:
+		f.deferred, f.watched = false, false
+		f.FlushNow()
+		return false
+	case !f.deferred && f.ticks >= 2:
+		f.watched = false
+	}
+	again := f.watched
+	f.Unlock()
+	return again
 }
 
 // Drained says that the reading goroutine is at the last of what it has read: if that is answered, nothing is gained by waiting for
@@ -133,13 +179,7 @@ func (f *Flusher) Flush() {
 	}
 	if f.batches > 0 {
 		if !f.Watched && !f.deferred && !f.flushing && !f.failed {
-			// A batch that takes long (a callback that blocks) must not hold back what others queue.
-			f.deferred = true
-			if f.watchdog == nil {
-				f.watchdog = time.AfterFunc(maxDeferral, f.overdue)
-			} else {
-				f.watchdog.Reset(maxDeferral)
-			}
+			f.startWatching()
 		}
 		f.Unlock()
 		return
@@ -288,7 +328,7 @@ func (f *Flusher) flushListed() {
 // direct reports whether what is queued next is best written by who queues it: the first answer to the last of what was read, as
 // far as can be told also the only one. Called with the mutex held.
 func (f *Flusher) direct() bool {
-	return f.Try != nil && f.lastTurn <= 1 && f.drained.Load() && !f.Busy()
+	return f.Try != nil && (f.Watch == nil || f.batches == 0) && f.lastTurn <= 1 && f.drained.Load() && !f.Busy()
 }
 
 // flushDirect writes what the network takes at once, and leaves the rest to a goroutine. Called with the mutex held; unlocks it.

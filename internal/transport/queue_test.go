@@ -246,3 +246,60 @@ func TestCrew(t *testing.T) {
 		}
 	})
 }
+
+// With a Watch a batch that takes long holds nothing back either, and one that does not costs no timer.
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w Watch
+		watched := func() int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.listed)
+		}
+		s, other := newTap(1<<20), newTap(1<<20)
+		q, r := newQueue(s), newQueue(other)
+		q.Watch, r.Watch = &w, &w
+		q.turnOf(func() {
+			q.Drained()
+			send(t, q, "", "a")
+			s.want(t) // although it was the last
+		})
+		s.want(t, "try a")
+		q.turnOf(func() {
+			send(t, q, "", "b")
+			r.turnOf(func() { send(t, r, "", "x") })
+			time.Sleep(2 * maxDeferral)
+			synctest.Wait()
+			s.want(t, "try a", "try b")
+			send(t, q, "", "c")
+			time.Sleep(2 * maxDeferral)
+			synctest.Wait()
+			s.want(t, "try a", "try b", "try c")
+		})
+		for range 10 {
+			time.Sleep(maxDeferral / 2)
+			for _, q := range []*Queue{q, r} {
+				q.turnOf(func() { send(t, q, "", "d") })
+			}
+			if n := watched(); n > 2 {
+				t.Fatalf("%d are watched, want 2 at most", n)
+			}
+		}
+		time.Sleep(3 * maxDeferral)
+		synctest.Wait()
+		if n := watched(); n > 0 || w.timer.Stop() {
+			t.Errorf("%d are watched when nothing happens", n)
+		}
+		// Without callbacks who answers writes.
+		q.Lock()
+		q.Turn()
+		q.Turn()
+		q.Unlock()
+		q.Drained()
+		before := len(s.bytes())
+		send(t, q, "", "e")
+		if n := len(s.bytes()); n != before+1 {
+			t.Errorf("%d bytes were written at once, want 1", n-before)
+		}
+	})
+}
