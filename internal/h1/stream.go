@@ -90,7 +90,7 @@ func NewStream(nc net.Conn, buffered []byte, opt Options) *Stream {
 		if u, ok := tc.NetConn().(*underTLS); ok {
 			w := &tlsWriter{tc, u}
 			s.out.Conn, s.out.Try = w, w.try
-			// Choice: a callback does not encrypt what it sends. The goroutine that called it does so afterwards, which spares
+			// Choice: a callback does not encrypt what it sends, unless that is large. The goroutine that called it does so afterwards, which spares
 			// it a larger stack for as long as the connection lives.
 			s.out.Watch = u.watch
 		}

@@ -50,8 +50,8 @@ type Flusher struct {
 	// otherwise the rest of p goes to Conn, be it empty. It needs Pooled.
 	Try func(p []byte) (n int, clear bool, err error)
 
-	// Watch, if set, notices a batch that takes long, after one to two milliseconds. Then what is queued during a batch always waits
-	// for its end.
+	// Watch, if set, notices a batch that takes long, after one to two milliseconds. Then what is queued during a batch waits for its
+	// end, unless it is large.
 	Watch *Watch
 
 	// Watched says that the owner itself notices a batch that takes long, and calls FlushNow. Otherwise a timer does,
@@ -172,11 +172,12 @@ func (f *Flusher) BeginLocked() { f.batches++ }
 
 // Flush sees to it that what was queued is written soon. Called with the mutex held; unlocks it.
 func (f *Flusher) Flush() {
-	f.turn++
-	if f.turn == 1 && f.direct() {
+	if f.direct() && (f.Watch == nil || f.batches == 0) {
+		f.turn++
 		f.flushDirect()
 		return
 	}
+	f.turn++
 	if f.batches > 0 {
 		if !f.Watched && !f.deferred && !f.flushing && !f.failed {
 			f.startWatching()
@@ -328,7 +329,7 @@ func (f *Flusher) flushListed() {
 // direct reports whether what is queued next is best written by who queues it: the first answer to the last of what was read, as
 // far as can be told also the only one. Called with the mutex held.
 func (f *Flusher) direct() bool {
-	return f.Try != nil && (f.Watch == nil || f.batches == 0) && f.lastTurn <= 1 && f.drained.Load() && !f.Busy()
+	return f.Try != nil && f.turn == 0 && f.lastTurn <= 1 && f.drained.Load() && !f.Busy()
 }
 
 // flushDirect writes what the network takes at once, and leaves the rest to a goroutine. Called with the mutex held; unlocks it.

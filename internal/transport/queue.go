@@ -36,7 +36,7 @@ func (q *Queue) Send(head, body []byte) (int, error) {
 		return 0, err
 	}
 	total := len(head) + len(body)
-	if total > largeUnit && q.turn == 0 && q.Pending() == 0 && q.direct() {
+	if total > largeUnit && q.Pending() == 0 && q.direct() {
 		return q.sendLarge(head, body)
 	}
 	if total > maxUnit {
