@@ -139,6 +139,9 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 				if c.discards() {
 					continue
 				}
+				if len(c.rest) == 0 {
+					c.drained()
+				}
 				return ev, nil
 			}
 			if err := c.recvControl(ev); err != nil {

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/weftws/weft/internal/proto"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A Handler gets what happens on a Conn, one call at a time. Calls come on the goroutine that reads the connection: a call
@@ -85,6 +86,9 @@ func (in *inbox) receive(p []byte, err error) {
 		p = p[n:]
 		c.noteFrame(&ev)
 		if ev.Kind == proto.Message {
+			if len(p) == 0 {
+				c.drained()
+			}
 			if !c.sendEnded.Load() {
 				in.h.OnMessage(c, MessageType(ev.Opcode), ev.Payload)
 			}
@@ -96,6 +100,13 @@ func (in *inbox) receive(p []byte, err error) {
 		}
 	}
 	c.reading.settle()
+}
+
+// drained tells the stream that what it gave us has been used up.
+func (c *Conn) drained() {
+	if s, ok := c.stream.(transport.DrainStream); ok {
+		s.Drained()
+	}
 }
 
 // recoverPanic keeps a panic in a callback from ending the process, as http.Server does for handlers: it is logged, and costs the

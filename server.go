@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weftws/weft/internal/h1"
 	"github.com/weftws/weft/internal/h2/h2net"
 	"github.com/weftws/weft/internal/h3"
 )
@@ -104,7 +105,7 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	if err := s.init(); err != nil {
 		return err
 	}
-	return s.http.ServeTLS(l, certFile, keyFile)
+	return s.http.ServeTLS(h1.Listener(l), certFile, keyFile)
 }
 
 // ListenAndServe listens on the TCP address addr and calls Serve.

@@ -58,6 +58,10 @@ type Stream interface {
 	Info() Info
 }
 
+// A DrainStream wants to know when its reader is at the last of what it got by Receive or recv: what is sent from then on need not wait
+// for more.
+type DrainStream interface{ Drained() }
+
 // Info describes the connection under a Stream.
 type Info struct {
 	Proto      string // "HTTP/1.1", "HTTP/2.0" or "HTTP/3.0", as in http.Request.Proto
