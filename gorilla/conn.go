@@ -61,6 +61,7 @@ type Conn struct {
 
 	closed        atomic.Bool
 	closeReceived atomic.Bool
+	leaveServer   atomic.Pointer[func()] // nil: on no server of ours
 
 	mu       sync.Mutex
 	writeErr error // guarded by mu; once set it stays
@@ -107,6 +108,7 @@ func (c *Conn) Close() error {
 		linger = 0
 	}
 	c.stream.Close(linger)
+	c.gone()
 	if f, ok := c.stream.(transport.FlushStream); ok && c.side == frame.Client {
 		flushed := make(chan struct{})
 		go func() {
