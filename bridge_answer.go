@@ -27,7 +27,7 @@ func (c *bridgeConn) writeAnswer(p []byte) (int, error) {
 	c.answering.lock(context.Background())
 	if c.opened.Load() {
 		c.answering.unlock()
-		return c.stream.Send(p, nil)
+		return c.writeFrames(p)
 	}
 	if err := c.answerErr(); err != nil {
 		c.answering.unlock()
@@ -81,7 +81,7 @@ func (c *bridgeConn) writeSwitch(h http.Header, rest []byte, n int) (int, error)
 	if len(rest) == 0 {
 		return n, nil
 	}
-	sent, err := c.stream.Send(rest, nil)
+	sent, err := c.writeFrames(rest)
 	return n - len(rest) + sent, err
 }
 

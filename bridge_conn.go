@@ -26,6 +26,14 @@ type bridgeConn struct {
 	x         *crossing // nil once opened
 	answer    bridgeAnswer
 
+	writing gate
+	sent    frameEnd    // guarded by writing
+	told    bool        // guarded by writing: Shutdown's Close frame was sent
+	leaving atomic.Bool // the server shuts down
+
+	server *registry // nil: on no server of ours
+	place  *otherConn
+
 	local, remote net.Addr // while not opened
 
 	mu            sync.Mutex
@@ -37,6 +45,8 @@ type bridgeConn struct {
 
 func newBridgeConn(x *crossing) *bridgeConn {
 	c := &bridgeConn{x: x, gone: x.r.Context().Done()}
+	c.server = registryOf(x.r)
+	c.place = &otherConn{goAway: c.goAway, abort: func() { c.stream.Abort() }}
 	c.local, _ = x.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if ap, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
 		c.remote = net.TCPAddrFromAddrPort(ap)
@@ -57,6 +67,9 @@ func (c *bridgeConn) start(s tunnelStream) error {
 	c.stream, c.x, c.answer = s, nil, bridgeAnswer{}
 	c.opened.Store(true)
 	c.changed.ring()
+	if _, ok := s.(*messageTunnel); !ok { // that has a Conn, which the server knows
+		c.server.join(c.place)
+	}
 	return nil
 }
 
@@ -126,7 +139,16 @@ func (c *bridgeConn) Read(p []byte) (int, error) {
 	if err := c.awaitOpen(); err != nil {
 		return 0, err
 	}
-	return c.streamConn.Read(p)
+	n, err := c.streamConn.Read(p)
+	c.noteEnd(err)
+	return n, err
+}
+
+// noteEnd leaves the server when err says that the tunnel is lost.
+func (c *bridgeConn) noteEnd(err error) {
+	if err != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.server.leave(c.place)
+	}
 }
 
 // WriteTo implements io.WriterTo: io.Copy, as proxies use it, needs no buffer.
@@ -145,6 +167,7 @@ func (c *bridgeConn) WriteTo(w io.Writer) (n int64, err error) {
 			return n, nil
 		}
 		if err != nil {
+			c.noteEnd(err)
 			return n, err
 		}
 		written, err := w.Write(p)
@@ -158,7 +181,7 @@ func (c *bridgeConn) WriteTo(w io.Writer) (n int64, err error) {
 
 func (c *bridgeConn) Write(p []byte) (int, error) {
 	if c.opened.Load() {
-		return c.streamConn.Write(p)
+		return c.writeFrames(p)
 	}
 	return c.writeAnswer(p)
 }
@@ -183,6 +206,7 @@ func (c *bridgeConn) beforeOpen(f func()) (open bool, err error) {
 // Close is streamConn's, or ends the answer.
 func (c *bridgeConn) Close() error {
 	if open, _ := c.beforeOpen(c.conclude); open {
+		c.server.leave(c.place)
 		return c.streamConn.Close()
 	}
 	if c.closed.Swap(true) {

@@ -2,7 +2,6 @@ package weft_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -558,41 +557,6 @@ func TestBridgeHalfClose(t *testing.T) {
 			t.Errorf("the server received %d bytes, want %d", len(got), len(long))
 		}
 	})
-}
-
-// Shutdown waits for the tunnel and does not touch it; Close ends it.
-func TestBridgeShutdown(t *testing.T) {
-	for _, cr := range onTCP[2:] {
-		var conns chan net.Conn // of the bubble
-		over(t, cr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			nc, _ := hijack(t, w)
-			write(t, nc, switching101(r))
-			conns <- nc
-		}), func(t *testing.T, e *env) {
-			conns = make(chan net.Conn, 1)
-			c := connectH2(t, e)
-			defer c.nc.Close()
-			st := c.open(websocketFields(cr)...)
-			if got := st.status(); got != "200" {
-				t.Errorf("the answer is %s", got)
-			}
-			nc := <-conns
-			ctx, cancel := context.WithTimeout(e.ctx, 20*time.Second)
-			defer cancel()
-			done := make(chan error, 1)
-			go func() { done <- e.server.Shutdown(ctx) }()
-			time.Sleep(10 * time.Second)
-			write(t, nc, "still here")
-			wantBytes(t, st, "still here")
-			if err := <-done; !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Shutdown: %v", err)
-			}
-			e.server.Close()
-			if n, err := nc.Read(make([]byte, 1)); n != 0 || err == nil {
-				t.Errorf("Read after Close: %d, %v", n, err)
-			}
-		})
-	}
 }
 
 // Without the bridge a handler sees HTTP/2.0 and nothing to hijack; by hand, and twice, it is the same bridge.

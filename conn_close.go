@@ -29,12 +29,7 @@ func (c *Conn) Close(code StatusCode, reason string) error {
 		}
 		return err
 	}
-	if c.handled.Load() {
-		// The transport reads; a callback of this Conn may be what is calling.
-		time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
-		return nil
-	}
-	return c.awaitClose()
+	return c.afterClose()
 }
 
 // CloseNow ends the connection under the WebSocket without a handshake; the peer sees 1006. It does not block. It returns
@@ -84,24 +79,33 @@ func (c *Conn) awaitDone() {
 
 // sendClose queues our Close frame once. An error: it was queued before, or could not be.
 func (c *Conn) sendClose(ctx context.Context, code StatusCode, reason string) error {
-	c.mu.Lock()
-	if c.finished || c.closeSent {
-		c.mu.Unlock()
+	if !c.claimClose(code, reason) {
 		return closedError("close")
+	}
+	return c.queueClose(ctx, code, reason)
+}
+
+// claimClose reports whether the Close frame is the caller's to send.
+func (c *Conn) claimClose(code StatusCode, reason string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.finished || c.closeSent {
+		return false
 	}
 	c.closeSent = true
 	c.observed.sendClose(code, reason)
-	c.mu.Unlock()
+	return true
+}
+
+// queueClose queues the Close frame that was claimed, behind the message that is being written.
+func (c *Conn) queueClose(ctx context.Context, code StatusCode, reason string) error {
 	if err := c.writing.lock(ctx); err != nil {
 		// A message that is being written does not end: only ending the connection is left.
 		c.terminate(&lostError{fmt.Errorf("no Close frame could be sent within %v: a message is being written", closeTimeout)}, 0)
 		return c.terminal()
 	}
 	defer c.writing.unlock()
-	c.sendEnded.Store(true)
-	c.mu.Lock()
-	c.writeCancel.drop()
-	c.mu.Unlock()
+	c.endSending()
 	deadline, _ := ctx.Deadline()
 	c.stream.SetWriteDeadline(deadline)
 	if _, err := c.stream.Send(c.closeFrame(code, reason), nil); err != nil {
@@ -109,6 +113,56 @@ func (c *Conn) sendClose(ctx context.Context, code StatusCode, reason string) er
 		return c.terminal()
 	}
 	return nil
+}
+
+// endSending is called with writing held.
+func (c *Conn) endSending() {
+	c.sendEnded.Store(true)
+	c.mu.Lock()
+	c.writeCancel.drop()
+	c.mu.Unlock()
+}
+
+// goAway is Close with StatusGoingAway that does not wait. If wait is not nil, somebody should call it: it reads until the peer's
+// Close frame. Otherwise the Conn ends after closeTimeout.
+func (c *Conn) goAway() (wait func()) {
+	if !c.claimClose(StatusGoingAway, goingAway) {
+		return nil
+	}
+	queued := false
+	if c.writing.tryLock() {
+		if queued = c.stream.TrySend(c.closeFrame(StatusGoingAway, goingAway)); queued {
+			c.endSending()
+		}
+		c.writing.unlock()
+	}
+	if !queued {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+			defer cancel()
+			if c.queueClose(ctx, StatusGoingAway, goingAway) == nil {
+				c.afterClose()
+			}
+		}()
+		return nil
+	}
+	time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+	if c.handled.Load() {
+		return nil
+	}
+	return func() { c.awaitClose() }
+}
+
+// goingAway is what peers are told with StatusGoingAway.
+const goingAway = "server is shutting down"
+
+// afterClose waits for the peer's Close frame, unless a callback of this Conn may be what is calling: the transport reads then.
+func (c *Conn) afterClose() error {
+	if c.handled.Load() {
+		time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+		return nil
+	}
+	return c.awaitClose()
 }
 
 // awaitClose reads until the peer's Close frame.

@@ -24,11 +24,17 @@ func (c *Conn) detach() (transport.Detached, error) {
 		c.keepalive.Stop()
 	}
 	c.mu.Unlock()
-	if c.registry != nil {
-		c.registry.remove(c)
-	}
-	return transport.Detached{
+	d := transport.Detached{
 		Stream: c.stream, Side: c.opt.side, Deflate: c.opt.deflate, Subprotocol: c.subprotocol,
 		Confirm: c.confirm, MaskKey: maskKey,
-	}, nil
+	}
+	if reg := c.registry; reg != nil {
+		d.Join = func(goAway, abort func()) (leave func()) {
+			o := &otherConn{goAway: goAway, abort: abort}
+			reg.join(o)
+			reg.remove(c)
+			return func() { reg.leave(o) }
+		}
+	}
+	return d, nil
 }

@@ -33,7 +33,7 @@ func (d *Dialer) Dial(ctx context.Context, rawURL string, opts *DialOptions) (*C
 	}
 	r, err := d.newRace(rawURL, opts)
 	if err != nil {
-		return nil, nil, &DialError{URL: rawURL, Err: err}
+		return nil, nil, &DialError{URL: rawURL, Err: &requestError{err}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, orDuration(d.HandshakeTimeout, 30*time.Second))
 	defer cancel()

@@ -109,6 +109,12 @@ func (e *DialError) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// A requestError says that what a caller of Dial asks for cannot be dialed.
+type requestError struct{ err error }
+
+func (e *requestError) Error() string { return e.err.Error() }
+func (e *requestError) Unwrap() error { return e.err }
+
 // A lostError says that the connection ended under the WebSocket: no Close frame came (1006).
 type lostError struct{ err error }
 

@@ -87,24 +87,7 @@ func newEnv(t *testing.T, n *simnet.Network, c carrier, h http.Handler, mod func
 	if mod != nil {
 		mod(e.server)
 	}
-	var serve func() error
-	if c.quic {
-		pc := n.ListenPacket(serverAddr)
-		serve = func() error { return e.server.ServeQUIC(pc) }
-	} else {
-		l := n.Listen(serverAddr)
-		serve = func() error {
-			if c.scheme == "wss" {
-				return e.server.ServeTLS(l, "", "")
-			}
-			return e.server.Serve(l)
-		}
-	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		serve()
-	}()
+	e.serve(e.server)
 	e.dialer = &weft.Dialer{
 		TLSConfig:      &tls.Config{RootCAs: roots},
 		Policy:         weft.Policy{Rungs: c.rungs},
@@ -112,12 +95,34 @@ func newEnv(t *testing.T, n *simnet.Network, c carrier, h http.Handler, mod func
 		NetDialUDP:     n.DialUDP,
 		PriorKnowledge: c.h2c,
 	}
-	t.Cleanup(func() {
-		e.dialer.Close()
-		e.server.Close()
+	t.Cleanup(func() { e.dialer.Close() })
+	return e
+}
+
+// serve starts s, which is closed with the test.
+func (e *env) serve(s *weft.Server) {
+	var serve func() error
+	if e.carrier.quic {
+		pc := e.net.ListenPacket(serverAddr)
+		serve = func() error { return s.ServeQUIC(pc) }
+	} else {
+		l := e.net.Listen(serverAddr)
+		serve = func() error {
+			if e.carrier.scheme == "wss" {
+				return s.ServeTLS(l, "", "")
+			}
+			return s.Serve(l)
+		}
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		serve()
+	}()
+	e.t.Cleanup(func() {
+		s.Close()
 		<-served
 	})
-	return e
 }
 
 // dial opens a WebSocket that must open.

@@ -3,8 +3,10 @@ package weft
 import (
 	"context"
 	"log"
+	"maps"
 	"net/http"
 	"runtime"
+	"slices"
 	"sync"
 	"weak"
 )
@@ -14,7 +16,8 @@ type registry struct {
 	errorLog *log.Logger // nil: the log package's standard logger
 	mu       sync.Mutex
 	first    *Conn // Conn.prev and Conn.next are guarded by mu
-	count    int
+	others   map[*otherConn]struct{}
+	count    int // of both
 	closing  bool
 	observer *Observer     // of the server's options; set before it serves
 	empty    chan struct{} // made on demand; closed when count falls to 0
@@ -68,7 +71,44 @@ func (g *registry) add(c *Conn) {
 	closing := g.closing
 	g.mu.Unlock()
 	if closing {
-		go c.Close(StatusGoingAway, "server is shutting down")
+		go c.Close(StatusGoingAway, goingAway)
+	}
+}
+
+// An otherConn is a WebSocket that is not a Conn. Neither function blocks.
+type otherConn struct {
+	goAway func() // says StatusGoingAway
+	abort  func()
+}
+
+// join adds o, and tells it to go if the server is shutting down. It also works on a nil registry.
+func (g *registry) join(o *otherConn) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	if g.others == nil {
+		g.others = make(map[*otherConn]struct{})
+	}
+	g.others[o] = struct{}{}
+	g.count++
+	closing := g.closing
+	g.mu.Unlock()
+	if closing {
+		o.goAway()
+	}
+}
+
+// leave removes o, once. It also works on a nil registry.
+func (g *registry) leave(o *otherConn) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, ok := g.others[o]; ok {
+		delete(g.others, o)
+		g.uncount()
 	}
 }
 
@@ -87,6 +127,11 @@ func (g *registry) remove(c *Conn) {
 		c.next.prev = c.prev
 	}
 	c.prev, c.next = nil, nil
+	g.uncount()
+}
+
+// uncount is called with mu held.
+func (g *registry) uncount() {
 	g.count--
 	if g.count == 0 && g.empty != nil {
 		close(g.empty)
@@ -95,33 +140,23 @@ func (g *registry) remove(c *Conn) {
 }
 
 // snapshot returns the open WebSockets.
-func (g *registry) snapshot() []*Conn {
+func (g *registry) snapshot() (conns []*Conn, others []*otherConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	conns := make([]*Conn, 0, g.count)
 	for c := g.first; c != nil; c = c.next {
 		conns = append(conns, c)
 	}
-	return conns
+	return conns, slices.Collect(maps.Keys(g.others))
 }
 
 // closeAll closes every WebSocket with StatusGoingAway, those that come later too, and waits until they are gone or ctx is done.
 func (g *registry) closeAll(ctx context.Context) error {
 	g.mu.Lock()
+	begun := g.closing
 	g.closing = true
 	g.mu.Unlock()
-	slots := make(chan struct{}, closers)
-	for _, c := range g.snapshot() {
-		// A Close may wait seconds for its peer: not one after the other, and not all at once.
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		go func() {
-			defer func() { <-slots }()
-			c.Close(StatusGoingAway, "server is shutting down")
-		}()
+	if !begun {
+		g.goAway(ctx)
 	}
 	g.mu.Lock()
 	if g.count == 0 {
@@ -141,5 +176,43 @@ func (g *registry) closeAll(ctx context.Context) error {
 	}
 }
 
-// closers is how many Close handshakes closeAll runs at the same time.
+// goAway tells all of them, and only then waits, for those that need it: one that does not answer must not hold up another.
+func (g *registry) goAway(ctx context.Context) {
+	conns, others := g.snapshot()
+	for _, o := range others {
+		o.goAway()
+	}
+	var waits []func()
+	for _, c := range conns {
+		if wait := c.goAway(); wait != nil {
+			waits = append(waits, wait)
+		}
+	}
+	slots := make(chan struct{}, closers)
+	for _, wait := range waits {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		go func() {
+			defer func() { <-slots }()
+			wait()
+		}()
+	}
+}
+
+// abortAll ends every WebSocket at once.
+func (g *registry) abortAll() {
+	conns, others := g.snapshot()
+	for _, c := range conns {
+		c.CloseNow()
+	}
+	for _, o := range others {
+		o.abort()
+		g.leave(o)
+	}
+}
+
+// closers is how many WebSockets goAway waits with at the same time.
 const closers = 1024

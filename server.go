@@ -176,9 +176,7 @@ func (s *Server) Close() error {
 		return err
 	}
 	err := s.http.Close()
-	for _, c := range s.reg.snapshot() {
-		c.CloseNow()
-	}
+	s.reg.abortAll()
 	if h3 := s.stopHTTP3(); h3 != nil {
 		err = errors.Join(err, h3.Close())
 	}

@@ -60,6 +60,7 @@ type Conn struct {
 
 	closed        atomic.Bool
 	closeReceived atomic.Bool
+	leaveServer   atomic.Pointer[func()] // nil: on no server of ours
 
 	mu       sync.Mutex
 	writeErr error // guarded by mu; once set it stays
@@ -106,6 +107,7 @@ func (c *Conn) Close() error {
 		linger = 0
 	}
 	c.stream.Close(linger)
+	c.gone()
 	if f, ok := c.stream.(transport.FlushStream); ok && c.side == frame.Client {
 		flushed := make(chan struct{})
 		go func() {

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/weftws/weft/internal/proto"
@@ -109,6 +110,9 @@ func (c *Conn) nextEvent() (proto.Event, error) {
 		p, err := c.stream.Receive()
 		if err != nil {
 			c.readErr = c.lost(err)
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				c.gone()
+			}
 		}
 		c.rest = p
 	}

@@ -48,6 +48,9 @@ type Upgrader struct {
 // Upgrade answers a client's request for a WebSocket, by whatever version of HTTP it came; see weft.Accept. responseHeader goes with
 // the answer (Set-Cookie, Sec-WebSocket-Protocol). If there can be no WebSocket, it answers with an error.
 //
+// When a weft.Server, or an http.Server that weft.ConfigureServer has set up, shuts down, the peer gets a Close frame with
+// [CloseGoingAway], writing returns [ErrCloseSent] from then on, and c is closed 5 s later if nobody else has.
+//
 // On net/http's own HTTP/2 (GODEBUG=http2xconnect=1) the WebSocket ends when the handler returns; on weft's it does not.
 func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request, responseHeader http.Header) (*Conn, error) {
 	const prefix = "websocket: the client is not using the websocket protocol: "
@@ -87,7 +90,11 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request, responseHeade
 	if err != nil {
 		return nil, err // the server is shutting down
 	}
-	return newConn(d, u.WriteBufferSize), nil
+	c := newConn(d, u.WriteBufferSize)
+	if d.Join != nil {
+		c.onServer(d.Join)
+	}
+	return c, nil
 }
 
 // notAccepted deals with a request that Accept refused, or could not answer.

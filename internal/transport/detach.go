@@ -17,6 +17,10 @@ type Detached struct {
 	Subprotocol string
 	Confirm     func()         // to be told once that a valid frame has come; nil: nobody wants to know
 	MaskKey     func() [4]byte // a fresh key for each frame of a client's
+
+	// Join has goAway called when the server that the WebSocket is on shuts down, and abort when it closes, until leave is called.
+	// Neither may block. Nil: it is on no server of ours.
+	Join func(goAway, abort func()) (leave func())
 }
 
 // A FlushStream can say when what was queued has left. A Stream may be one.
