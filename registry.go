@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"weak"
+
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A registry is the list of the WebSockets that are open on one http.Server.
@@ -16,8 +18,13 @@ type registry struct {
 	first    *Conn // Conn.prev and Conn.next are guarded by mu
 	count    int
 	closing  bool
-	observer *Observer     // of the server's options; set before it serves
 	empty    chan struct{} // made on demand; closed when count falls to 0
+
+	// Set before the server serves.
+	observer *Observer         // of the server's options
+	memory   *transport.Budget // nil: no limit
+	perIP    *ipTable
+	own      bool // the http.Server is a Server's
 }
 
 // registryOf finds the registry of the server that r came by. Nil: the server is not one of ours.
@@ -88,6 +95,9 @@ func (g *registry) remove(c *Conn) {
 	}
 	c.prev, c.next = nil, nil
 	g.count--
+	if c.ip != nil {
+		g.perIP.give(c.ip, webSockets)
+	}
 	if g.count == 0 && g.empty != nil {
 		close(g.empty)
 		g.empty = nil
