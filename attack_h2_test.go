@@ -3,7 +3,6 @@ package weft_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
 
@@ -214,59 +213,4 @@ func TestAttackStreamSlots(t *testing.T) {
 		x.sees("the refusals", func() bool { return x.resets["REFUSED_STREAM"] == 50 && x.status["200"] == 200 && x.acks == 1 })
 	})
 	a.wantCount("http2/stream-limit", 50)
-}
-
-// A client that asks for much and opens no window loses its streams; one that does not read its socket, its connection.
-func TestAttackSlowReaders(t *testing.T) {
-	quick := func(s *weft.Server) { s.Options.WriteTimeout = 200 * time.Millisecond }
-	noWindow := http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}
-	t.Run("no window", func(t *testing.T) { // CVE-2019-9517
-		a := newArena(t, false, quick)
-		a.beside(32<<20, func() {
-			x := a.attackH2(false, noWindow)
-			for range 100 {
-				x.get("/large", true)
-			}
-			x.flush()
-			x.sees("the resets", func() bool { return x.resets["ENHANCE_YOUR_CALM"] == 100 })
-		})
-		a.wantCount("http2/stream-stalled", 100)
-		a.await("the handlers' end", func() bool { return a.writers.Load() == 0 })
-	})
-	t.Run("no window of the connection", func(t *testing.T) {
-		a := newArena(t, false, quick)
-		a.beside(32<<20, func() {
-			x := a.attackH2(false, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
-			for range 100 {
-				x.get("/large", true)
-			}
-			x.flush()
-			x.sees("the resets", func() bool { return x.resets["ENHANCE_YOUR_CALM"] == 100 })
-		})
-		a.wantCount("http2/stream-stalled", 100)
-	})
-	t.Run("echoes without a window", func(t *testing.T) {
-		a := newArena(t, false, quick)
-		a.beside(32<<20, func() {
-			x := a.attackH2(false, noWindow)
-			x.open("/ws")
-			x.fr.WriteData(1, false, bin(strings.Repeat("x", 10000)).append(nil, true))
-			x.flush()
-			x.sees("the reset", func() bool { return x.resets["ENHANCE_YOUR_CALM"] == 1 })
-		})
-		a.wantCount("http2/stream-stalled", 1)
-	})
-	t.Run("a socket that is not read", func(t *testing.T) {
-		a := newArena(t, false, quick)
-		a.beside(64<<20, func() {
-			x := a.attackH2(true, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
-			x.fr.WriteWindowUpdate(0, 1<<30)
-			for range 100 {
-				x.get("/large", true)
-			}
-			x.flush()
-			a.await("the handlers", func() bool { return a.writers.Load() > 0 })
-			a.await("the handlers' end", func() bool { return a.writers.Load() == 0 })
-		})
-	})
 }

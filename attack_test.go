@@ -293,7 +293,13 @@ type h2Attacker struct {
 	goAway string
 	resets map[string]int // by code
 	status map[string]int
-	acks   int // of PINGs
+	acks   int  // of PINGs
+	ended  bool // a stream, by the server
+	// Credit for the connection and for streams.
+	window  int64
+	windows map[uint32]int64
+
+	data io.Writer // gets what comes in DATA; nil: nobody
 }
 
 // attackH2 opens a connection and sends preface, SETTINGS and their ack. deaf: nothing is read until hear.
@@ -303,7 +309,7 @@ func (a *arena) attackH2(deaf bool, settings ...http2.Setting) *h2Attacker {
 }
 
 func (a *arena) attackH2On(nc net.Conn, deaf bool, settings ...http2.Setting) *h2Attacker {
-	x := &h2Attacker{arena: a, nc: nc, nextID: 1, done: make(chan struct{}), resets: make(map[string]int), status: make(map[string]int)}
+	x := &h2Attacker{arena: a, nc: nc, nextID: 1, done: make(chan struct{}), resets: make(map[string]int), status: make(map[string]int), windows: make(map[uint32]int64)}
 	x.fr = http2.NewFramer(&x.out, nil)
 	x.fr.AllowIllegalWrites = true
 	x.enc = hpack.NewEncoder(&x.block)
@@ -335,12 +341,24 @@ func (x *h2Attacker) hear() {
 			if err != nil {
 				return
 			}
+			if d, ok := f.(*http2.DataFrame); ok && x.data != nil {
+				x.data.Write(d.Data())
+			}
 			x.seen.Lock()
 			switch f := f.(type) {
 			case *http2.GoAwayFrame:
 				x.goAway = f.ErrCode.String()
 			case *http2.RSTStreamFrame:
 				x.resets[f.ErrCode.String()]++
+				x.ended = true
+			case *http2.DataFrame:
+				x.ended = x.ended || f.StreamEnded()
+			case *http2.WindowUpdateFrame:
+				if f.StreamID == 0 {
+					x.window += int64(f.Increment)
+				} else {
+					x.windows[f.StreamID] += int64(f.Increment)
+				}
 			case *http2.PingFrame:
 				if f.IsAck() {
 					x.acks++
