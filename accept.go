@@ -80,26 +80,38 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	if acceptor != nil {
 		req.ProtoMajor, req.ProtoMinor = 2, 0 // whatever Bridge shows
 	}
+	deny := func(err *handshake.Error) (*Conn, error) {
+		if acceptor == nil && r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" && err.Header["Connection"] == nil {
+			// What comes behind a request for an Upgrade may be meant for the tunnel, and must not be taken for another request. RFC 9931.
+			w.Header()["Connection"] = []string{"close"}
+		}
+		return nil, refuse(w, err)
+	}
 	if foreign != nil {
 		req.Method = http.MethodGet
 	}
 	if r.ProtoMajor >= 2 && acceptor == nil && foreign == nil {
-		return nil, refuse(w, noExtendedConnect(r))
+		return deny(noExtendedConnect(r))
 	}
 	if err := handshake.CheckRequest(req); err != nil {
-		return nil, refuse(w, err)
+		return deny(err)
 	}
 	if !opts.InsecureSkipVerify {
 		if err := handshake.CheckOrigin(req, isSecure(r), opts.OriginPatterns); err != nil {
-			return nil, refuse(w, err)
+			return deny(err)
 		}
 	}
 	if !opts.AllowEarlyData && InEarlyData(r) {
-		return nil, refuse(w, tooEarly())
+		return deny(tooEarly())
 	}
 	agreed, err := handshake.Agree(r.Header, opts.support())
 	if err != nil {
-		return nil, refuse(w, err)
+		return deny(err)
+	}
+	reg := registryOf(r)
+	ip, full := reg.takeWebSocket(r.RemoteAddr)
+	if full != nil {
+		return deny(full)
 	}
 	h := w.Header().Clone()
 	if h == nil {
@@ -109,12 +121,15 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
 	stream, serr := openStream(w, r, h, acceptor, foreign)
 	if serr != nil {
+		if ip != nil {
+			reg.perIP.give(ip, webSockets)
+		}
 		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
 	}
-	reg := registryOf(r)
 	opt := opts.connOptions(agreed.Deflate)
 	opt.observer = opts.observer(reg)
 	c := newConn(stream, opt, agreed.Subprotocol)
+	c.ip = ip
 	reg.add(c)
 	return c, nil
 }

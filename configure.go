@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"log"
 	"maps"
+	"math"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/h2/h2net"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // ServerOptions configure the HTTP/2 side of a server. The zero value is right for most.
@@ -51,6 +54,14 @@ type ServerOptions struct {
 
 	// WriteTimeout is how long the network may take nothing at all before a connection is given up; 0: 30 s.
 	WriteTimeout time.Duration
+
+	// PerIP is how much one client address may have at a time.
+	PerIP IPLimits
+
+	// MaxMemory is how many bytes all connections together may hold of what was received and not consumed, of messages of which the end
+	// has not come, and, over HTTP/2, of what waits to be sent. Above it a connection or WebSocket that takes more is ended, unless its
+	// part is at most 64 KiB: ENHANCE_YOUR_CALM, StatusTryAgainLater. 0: half of GOMEMLIMIT if that is set, else 2 GiB; negative: no limit.
+	MaxMemory int64
 
 	// ErrorLog gets panics of handlers; nil: the http.Server's, else the log package's standard logger.
 	ErrorLog *log.Logger
@@ -107,7 +118,9 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 		IdleTimeout:  s.IdleTimeout,
 		WriteTimeout: opts.WriteTimeout,
 		ErrorLog:     opts.ErrorLog,
+		Memory:       opts.memory(),
 	}
+	srv.Config.SettingsTimeout, srv.Config.HeadersTimeout = s.ReadHeaderTimeout, s.ReadHeaderTimeout
 	srv.ConnectRules = connectRules
 	if advert != nil {
 		srv.AltSvc = h2net.AltSvc{Value: func(string) string { return advert.value() }, Frame: true}
@@ -121,21 +134,26 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 	if m == nil {
 		m = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 	}
-	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) { srv.ServeConn(c, opts.conn(hs, h)) }
+	reg := register(s)
+	reg.observer, reg.memory, reg.perIP = opts.Observer, srv.Memory, newIPTable(opts.PerIP)
+	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) {
+		connOpened(c)
+		srv.ServeConn(c, opts.conn(hs, h, reg))
+	}
 	m["h2"] = serve
 	for _, p := range tokens {
 		m[p] = serve
 	}
 	m["unencrypted_http2"] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		if u, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
-			opt := opts.conn(hs, h)
+			opt := opts.conn(hs, h, reg)
 			opt.PrefaceRead = true // by net/http, to tell HTTP/2 from HTTP/1.1
-			srv.ServeConn(u.UnencryptedNetConn(), opt)
+			nc := u.UnencryptedNetConn()
+			connOpened(nc)
+			srv.ServeConn(nc, opt)
 		}
 	}
 	s.TLSNextProto = m
-	reg := register(s)
-	reg.observer = opts.Observer
 	s.RegisterOnShutdown(func() {
 		var wg sync.WaitGroup
 		wg.Go(func() { srv.Shutdown(context.Background()) })
@@ -174,6 +192,22 @@ func (o *ServerOptions) alpn() (tokens []string, err error) {
 	return tokens, nil
 }
 
+// memory is what o.MaxMemory says; nil: no limit.
+func (o *ServerOptions) memory() *transport.Budget {
+	limit := o.MaxMemory
+	switch {
+	case limit < 0:
+		return nil
+	case limit == 0:
+		if limit = debug.SetMemoryLimit(-1) / 2; limit >= math.MaxInt64/2 {
+			limit = defaultMaxMemory
+		}
+	}
+	return &transport.Budget{Max: limit}
+}
+
+const defaultMaxMemory = 2 << 30
+
 func (o *ServerOptions) config() h2.Config {
 	return h2.Config{
 		WSFrame:              slices.Contains(o.Rungs, Frame),
@@ -188,8 +222,11 @@ func (o *ServerOptions) config() h2.Config {
 }
 
 // conn gathers what net/http knows of a connection that it hands over.
-func (o *ServerOptions) conn(s *http.Server, h http.Handler) h2net.ConnOptions {
+func (o *ServerOptions) conn(s *http.Server, h http.Handler, reg *registry) h2net.ConnOptions {
 	opt := h2net.ConnOptions{Handler: h, State: s.ConnState}
+	if reg.own {
+		opt.State = nil // it only asks for HTTP/1.1
+	}
 	if bc, ok := h.(interface{ BaseContext() context.Context }); ok {
 		opt.BaseContext = bc.BaseContext()
 	}

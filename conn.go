@@ -64,6 +64,8 @@ type Conn struct {
 
 	// The list of a server's open connections.
 	registry   *registry
+	ip         *ipCount     // nil: not counted
+	held       atomic.Int64 // what account has told registry.memory
 	prev, next *Conn
 }
 
@@ -160,6 +162,7 @@ func (c *Conn) terminate(err error, linger time.Duration) bool {
 	}
 	if c.registry != nil {
 		c.registry.remove(c)
+		c.forget()
 	}
 	if c.opt.observer != nil && !c.handled.Load() {
 		c.observeClosed()

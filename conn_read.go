@@ -151,6 +151,9 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		if err := c.terminal(); err != nil {
 			return proto.Event{}, err
 		}
+		if err := c.account(); err != nil {
+			return proto.Event{}, err
+		}
 		c.tie(&c.readCancel, ctx)
 		c.waiting.Store(true)
 		p, err := c.stream.Receive()

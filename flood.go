@@ -34,6 +34,53 @@ func (b *controlBudget) spend(now time.Time) bool {
 	return true
 }
 
+// account tells the server's memory budget what a message under way holds. Where all hold too much together, a WebSocket whose
+// message grows is ended, unless its part is small. Called where messages are read.
+func (c *Conn) account() error {
+	c.recv.Release()
+	if c.registry == nil || c.registry.memory == nil {
+		return nil
+	}
+	held := int64(c.recv.Held())
+	if held < smallMessage {
+		held = 0
+	}
+	was := c.held.Load()
+	if held == was {
+		return nil
+	}
+	m := c.registry.memory
+	over := m.Add(held - c.held.Swap(held))
+	c.mu.Lock()
+	finished := c.finished
+	c.mu.Unlock()
+	if finished {
+		c.forget()
+		return nil
+	}
+	if !over || held < was || held <= smallPart {
+		return nil
+	}
+	err := &ProtocolError{
+		Side: c.peerName(), Name: "memory-exceeded", Code: StatusTryAgainLater, Section: "RFC 6455, Section 10.4",
+		Detail: fmt.Sprintf("%s began a message that holds %d bytes, while all connections hold more than %d (1013, RFC 6455, Section 10.4)", c.peerName(), held, m.Max),
+	}
+	c.endWith(err, err.Code, err.Name)
+	return c.terminal()
+}
+
+// forget gives back what the Conn holds, which is over.
+func (c *Conn) forget() {
+	if m := c.registry.memory; m != nil {
+		m.Add(-c.held.Swap(0))
+	}
+}
+
+const (
+	smallMessage = 4 << 10 // below it is not counted
+	smallPart    = 64 << 10
+)
+
 // recvFlood ends a Conn whose peer sends Pings and Pongs without measure.
 func (c *Conn) recvFlood() error {
 	err := &ProtocolError{

@@ -99,6 +99,10 @@ func (in *inbox) receive(p []byte, err error) {
 			return
 		}
 	}
+	if err := c.account(); err != nil {
+		in.end(err)
+		return
+	}
 	c.reading.settle()
 }
 

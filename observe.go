@@ -3,6 +3,7 @@ package weft
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -112,9 +113,9 @@ const (
 
 // A Violation is a rule that a peer broke or a limit of ours that it exceeded.
 type Violation struct {
-	Conn       *Conn  // nil at the level of HTTP/2
+	Conn       *Conn  // nil but for those of a WebSocket
 	Side       string // who broke it: "client" or "server"
-	Protocol   string // "websocket" or "http2"
+	Protocol   string // "websocket", "http2", or "tcp" and "quic" for limits of connections
 	Name       string // in kebab-case: "unmasked-frame", "too-many-resets"
 	Limit      bool   // it is a limit of ours: there are finitely many names of either kind
 	Section    string // "RFC 6455, Section 5.1"
@@ -196,6 +197,14 @@ func (o *Observer) h2Violation(remote net.Addr, v *h2.Violation, detail string) 
 	o.violation(Violation{
 		Side: "client", Protocol: "http2", Name: v.Name, Section: v.Section, Detail: detail, RemoteAddr: remote.String(),
 		Limit: v.Code == wire.EnhanceYourCalm || v.Code == wire.RefusedStream,
+	})
+}
+
+// ipViolation tells that a client address has as many connections as it may.
+func (o *Observer) ipViolation(remote net.Addr, protocol string, k ipKind, limit int) {
+	o.violation(Violation{
+		Side: "client", Protocol: protocol, Name: "too-many-" + k.String(), Limit: true,
+		Detail: fmt.Sprintf("client's address has %d %v, as many as it may", limit, k), RemoteAddr: remote.String(),
 	})
 }
 
@@ -349,7 +358,7 @@ func (c *Conn) observeClosed() {
 	if v, ok := errors.AsType[*ProtocolError](report.Err); ok {
 		o.violation(Violation{
 			Conn: c, Side: v.Side, Protocol: "websocket", Name: v.Name, Section: v.Section, Detail: v.Detail,
-			Limit:      v.Code == StatusMessageTooBig || v.Code == StatusPolicyViolation,
+			Limit:      v.Code == StatusMessageTooBig || v.Code == StatusPolicyViolation || v.Code == StatusTryAgainLater,
 			RemoteAddr: addrOr(c.stream.Info().RemoteAddr).String(),
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/weftws/weft/internal/transport"
@@ -20,18 +21,25 @@ type listener struct {
 
 func (l listener) Accept() (net.Conn, error) {
 	nc, err := l.Listener.Accept()
-	if c, ok := nc.(*net.TCPConn); ok {
+	if c, ok := nc.(tcpConn); ok {
 		if s := newSocket(c); s != nil {
-			return &underTLS{TCPConn: c, socket: s, watch: l.watch}, err
+			return &underTLS{tcpConn: c, socket: s, watch: l.watch}, err
 		}
 	}
 	return nc, err
 }
 
+// A tcpConn is a *net.TCPConn, or what is around one.
+type tcpConn interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error
+}
+
 // An underTLS is a TCP connection under a tls.Conn, whose Write encrypts first and then has to get rid of the records. During a try
 // they are kept here if the system does not take them.
 type underTLS struct {
-	*net.TCPConn
+	tcpConn
 	socket *socket
 	watch  *transport.Watch // of all that came from the Listener
 
@@ -41,12 +49,15 @@ type underTLS struct {
 	held    []byte // Invariant: what is written later does not overtake it
 }
 
+// NetConn returns what the Listener accepted.
+func (u *underTLS) NetConn() net.Conn { return u.tcpConn }
+
 // Write implements net.Conn.
 func (u *underTLS) Write(p []byte) (int, error) {
 	u.mu.Lock()
 	if !u.trying && !u.writing && len(u.held) == 0 {
 		u.mu.Unlock()
-		return u.TCPConn.Write(p)
+		return u.tcpConn.Write(p)
 	}
 	defer u.mu.Unlock()
 	n := 0
@@ -92,7 +103,7 @@ func (u *underTLS) drain() error {
 		p := u.held
 		u.held, u.writing = nil, true
 		u.mu.Unlock()
-		_, err := u.TCPConn.Write(p)
+		_, err := u.tcpConn.Write(p)
 		transport.PutBuffer(p)
 		u.mu.Lock()
 		u.writing = false

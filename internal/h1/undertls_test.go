@@ -90,7 +90,7 @@ func TestUnderTLSOrder(t *testing.T) {
 	defer b.Close()
 	defer a.Close()
 	c := a.(*net.TCPConn)
-	u := &underTLS{TCPConn: c, socket: newSocket(c)}
+	u := &underTLS{tcpConn: c, socket: newSocket(c)}
 	u.mu.Lock()
 	u.hold([]byte("first "))
 	u.mu.Unlock()

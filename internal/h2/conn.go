@@ -48,7 +48,10 @@ type Conn struct {
 	spareBytes int
 	enc        *hpack.Encoder
 	encoded    blockBuffer
-	replies    int // control frames in out that the peer has caused
+	replies    int       // control frames in out that the peer has caused
+	queued     int64     // bytes of DATA that wait on streams
+	drained    int64     // bytes of DATA sent since the latest look for stalls
+	stallCheck time.Time // when to look next; zero: nothing has waited since the last time
 
 	// Limits.
 	resets         bucket

@@ -120,7 +120,8 @@ func (c *Conn) appendTurn(dst []byte, s *Stream, room int) []byte {
 	dst = wire.AppendData(dst, s.ID, s.pending[s.pendingHead:s.pendingHead+n], end)
 	s.pendingHead += n
 	invariant.Check(n > 0, "stream %d has a turn and sends nothing", s.ID)
-	c.spend(s, n)
+	c.spend(s, n, drained)
+	c.queued -= int64(n)
 	if s.full && s.Pending() <= c.cfg.MaxSendQueue/2 {
 		s.full = false
 		c.addEvent(EventWritable, s)
@@ -172,6 +173,8 @@ func (c *Conn) dropPending(s *Stream) {
 	if s.pending == nil {
 		return
 	}
+	s.waits = false
+	c.queued -= int64(s.Pending())
 	if n := cap(s.pending); c.spareBytes+n <= maxSpareBytes {
 		c.spare = append(c.spare, s.pending)
 		c.spareBytes += n

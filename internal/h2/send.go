@@ -147,6 +147,8 @@ func (c *Conn) SendData(s *Stream, head, body []byte, end bool) {
 // queueData lets bytes wait on the stream.
 func (c *Conn) queueData(s *Stream, head, body []byte) {
 	s.pending = c.appendPending(s, head, body)
+	c.queued += int64(len(head) + len(body))
+	c.watchStalls()
 	if s.Pending() > c.cfg.MaxSendQueue {
 		s.full = true
 	}
@@ -171,7 +173,7 @@ func (c *Conn) sendNow(s *Stream, head, body []byte, end bool) (restHead, restBo
 		c.out = append(append(c.out, head[:k]...), body[:n-k]...)
 		head, body = head[k:], body[n-k:]
 		c.openData.end = len(c.out)
-		c.spend(s, n)
+		c.spend(s, n, n == left)
 		if last {
 			c.openData = openData{}
 			c.endSend(s)
@@ -194,17 +196,19 @@ func (c *Conn) extendOrBegin(id uint32, n int, end bool) {
 	}
 	*d = openData{streamID: id, start: len(c.out), length: n}
 	c.out = wire.AppendDataHeader(c.out, id, n, end)
-	c.allowUpdates(0)
 }
 
 // sendCredit returns how many bytes of DATA may be sent on s.
 func (c *Conn) sendCredit(s *Stream) int { return int(max(0, min(int64(s.sendWindow), c.sendWindow))) }
 
-// spend takes n bytes from both windows.
-func (c *Conn) spend(s *Stream, n int) {
+// spend takes n bytes from both windows. all: nothing more is waiting on the stream.
+func (c *Conn) spend(s *Stream, n int, all bool) {
 	s.sendWindow -= int32(n)
 	c.sendWindow -= int64(n)
-	c.allowUpdates(n)
+	c.countDrained(s, n)
+	if all || n >= bytesPerUpdate {
+		c.allowUpdates(n)
+	}
 }
 
 // Reset sends RST_STREAM and forgets what is queued on s. No event of s comes any more. On a closed stream it only does

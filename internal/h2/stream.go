@@ -14,7 +14,10 @@ import "github.com/weftws/weft/internal/invariant"
 //
 // An idle or closed stream is in no table: identifiers alone tell the two apart.
 type Stream struct {
-	ID   uint32
+	ID uint32
+
+	drained int32 // bytes of DATA sent since the latest look for stalls, up to minDrain or a little above
+
 	User any
 
 	conn *Conn
@@ -45,6 +48,7 @@ type Stream struct {
 	connect     bool // the method is CONNECT
 	tunnel      bool // CONNECT was answered with 2xx: DATA only
 	head        bool // the method is HEAD
+	waits       bool // DATA has waited since the latest look for stalls
 	unknown     bool // stands for an idle or closed stream in an event
 }
 

@@ -124,6 +124,16 @@ func (r *Receiver) Idle() bool {
 	return r.message == 0 && r.headLen == 0 && (r.phase == inHeader || r.phase == over)
 }
 
+// Release gives back the buffer of the last event's payload, which is not valid any more. The next Recv would do it too.
+func (r *Receiver) Release() {
+	if r.lent != nil {
+		r.giveBack(&r.lent)
+	}
+}
+
+// Held is how large the buffers are that are held: of the message under way, and of the last event's payload.
+func (r *Receiver) Held() int { return cap(r.gathered) + cap(r.lent) }
+
 // Close frees what is held, the last event's payload included. Recv takes and discards everything from then on.
 func (r *Receiver) Close() {
 	r.end()

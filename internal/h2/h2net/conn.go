@@ -53,10 +53,13 @@ type conn struct {
 	err      *ConnError // why the connection has ended
 	draining bool       // the final GOAWAY was sent, or the peer's received: close when no stream is left
 	closing  bool       // closeSoon was called
+	held     int64      // what account has told memory
 	mute     bool       // our side of the network connection is closed: nothing is written any more
 
 	// goneAway is closed with the peer's GOAWAY; nil while nobody waits.
 	goneAway chan struct{}
+	// memory is what all connections of a server hold together; nil: nobody counts.
+	memory *transport.Budget
 	// altSvc appends Alt-Svc to the fields of a response; nil: not wanted.
 	altSvc func(dst []h2.Field, st *stream, status int, h http.Header) []h2.Field
 }
@@ -94,6 +97,7 @@ func newConn(nc net.Conn, cfg h2.Config, writeTimeout time.Duration, r role) *co
 	} else {
 		c.id = clientConns.Add(1)
 	}
+	cfg.StallTimeout = writeTimeout
 	c.eng = h2.New(time.Now(), cfg)
 	c.f.Conn = nc
 	c.f.Timeout = writeTimeout
@@ -114,6 +118,10 @@ func (c *conn) take(dst []byte) []byte {
 	} else {
 		dst = c.eng.AppendOutput(dst, cap(dst))
 	}
+	if c.eng.Waiting() {
+		c.rearm()
+	}
+	c.account()
 	if len(c.awaitingEnd) > 0 {
 		c.written()
 	}
@@ -249,6 +257,7 @@ func (c *conn) lost(err *ConnError) {
 		return
 	}
 	c.err = err
+	c.forget()
 	c.timer.stop()
 	clear(c.awaitingEnd)
 	c.awaitingEnd = c.awaitingEnd[:0]

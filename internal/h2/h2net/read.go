@@ -104,6 +104,7 @@ func (c *conn) endBatch(gen uint32) bool {
 	r := &c.reading
 	c.wake()
 	r.inBatch = false
+	c.account()
 	if !c.eng.HasOutput() {
 		c.f.EndLocked()
 		return true

@@ -24,7 +24,9 @@ type Server struct {
 	AltSvc       AltSvc
 	IdleTimeout  time.Duration // closes a connection without streams (GOAWAY first); 0: none
 	WriteTimeout time.Duration // for one Write to the network; default 30 s
-	ErrorLog     *log.Logger   // panics of handlers; nil: the log package's standard logger
+	// Memory is what connections may hold together of what was received and not consumed, and of what waits to be written; nil: no limit.
+	Memory   *transport.Budget
+	ErrorLog *log.Logger // panics of handlers; nil: the log package's standard logger
 	// Violation, if set, is told every violation by a peer (for counters); it must not block.
 	Violation func(remote net.Addr, v *h2.Violation, detail string)
 
@@ -75,7 +77,7 @@ func (s *Server) ServeConn(nc net.Conn, opt ConnOptions) {
 	}
 	sc := &serverConn{srv: s, opt: opt}
 	sc.conn = newConn(nc, cfg, s.WriteTimeout, sc)
-	sc.tls = state
+	sc.tls, sc.memory = state, s.Memory
 	if s.AltSvc.Header && s.AltSvc.Value != nil {
 		sc.altSvc = sc.appendAltSvc
 	}
