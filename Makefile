@@ -51,7 +51,8 @@ field-guide: peers ## ask every server that is installed how it behaves; writes 
 	cd interop && go test -count 1 -run TestFieldGuide . -field-guide $(CURDIR)/docs/field-guide.md
 
 bench: ## everything that is said of speed, measured anew in 15 minutes: tables, pictures, README
-	cd bench && go run . -growth -idle 100000 -docs ..
+	@mkdir -p .cache
+	cd bench && go run . -growth -idle 100000 -docs .. -json ../.cache/bench.json
 
 lab: peers ## the round trips of every rung, computed and measured at 100 ms; fails if a row is more than 10 % off
 	go run ./cmd/weft lab rtt --rtt 100ms

@@ -213,7 +213,7 @@ func (rep *report) dearest(server string, n int) (most *growthPoint) {
 // manyWebSockets is where a batch begins to be more than a few messages.
 const manyWebSockets = 100
 
-// upward is the rise that is more than what two runs differ by.
-const upward = 1.25
+// upward is the rise that is more than what two runs differ by, and the budget of 4000 streams on a connection against 100.
+const upward = 1.2
 
 func (g *growthPoint) shape() string { return fmt.Sprintf("%d x %d", g.Conns, g.WebSockets/g.Conns) }

@@ -14,7 +14,7 @@ func TestGrowthWords(t *testing.T) {
 		want  string
 	}{
 		{"falls", [5]float64{50, 8, 2, 1, 0.5}, "100.0 times the cheapest (0.50 us, 1 x 10000), from 100 WebSockets on 4.0 times (2.00 us, 1 x 100); more WebSockets on as many connections never cost more a message"},
-		{"rises a little", [5]float64{50, 8, 2, 1, 1.2}, "; no bend upward: the greatest rise is 1.20 times, from 1.00 us (1 x 1000) to 1.20 us (1 x 10000)"},
+		{"rises a little", [5]float64{50, 8, 2, 1, 1.15}, "; no bend upward: the greatest rise is 1.15 times, from 1.00 us (1 x 1000) to 1.15 us (1 x 10000)"},
 		{"bends", [5]float64{50, 8, 2, 3, 9}, "; it bends upward: 4.50 times, from 2.00 us (1 x 100) to 9.00 us (1 x 10000)"},
 	}
 	for _, tt := range tests {

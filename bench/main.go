@@ -129,6 +129,9 @@ func bench(args []string) error {
 	rep := &report{Date: time.Now().UTC().Format("2006-01-02"), Command: strings.Join(append([]string{"go run ."}, args...), " "), Rounds: o.rounds}
 	l.core, rep.Pinning = pin()
 	rep.Machine = machine()
+	if v := loadAverage(); v >= busyMachine {
+		l.notes = append(l.notes, fmt.Sprintf("the machine was busy with other things when this began (load average %.1f): times by the clock are too long", v))
+	}
 	present := findPeers(o, rep)
 	began := time.Now()
 	if err := rep.run(rep.plan(l, o, present)); err != nil {
@@ -209,3 +212,15 @@ func machine() string {
 	}
 	return fmt.Sprintf("%d cores, %s, %s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.Version())
 }
+
+// loadAverage is that of the last minute, or 0 where there is none.
+func loadAverage() (v float64) {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		fmt.Sscan(string(b), &v)
+	}
+	return v
+}
+
+// busyMachine is more than what building this program leaves behind.
+const busyMachine = 2

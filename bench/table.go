@@ -93,7 +93,7 @@ func (r *result) row(b *strings.Builder) {
 }
 
 func line(b *strings.Builder, cells []string) {
-	widths := []int{17, 10, 16, 7, 12, 12, 11, 9, 7, 7}
+	widths := []int{20, 10, 16, 7, 12, 12, 11, 9, 7, 7}
 	for i, c := range cells {
 		format := "| %*s "
 		w := widths[i]
