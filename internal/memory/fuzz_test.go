@@ -28,8 +28,6 @@ func FuzzFile(f *testing.F) {
 	f.Add(whole[:len(whole)/2])
 	f.Add([]byte(`{"format":"weft memory","version":1,"items":[{"key":"wss://host1.example:443?alpn=h2,http/1.1","entry":{"findings":{"settings":{"verdict":"no","strikes":-1}}}}]}`))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		dir := t.TempDir()
-		path := filepath.Join(dir, "memory")
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
