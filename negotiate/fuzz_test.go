@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weftws/weft/internal/fuzzing"
 )
 
 // A dial ends with few attempts and orders that make sense, whatever policy, facts and outcomes the bytes choose: TestRandomDials,
@@ -20,7 +22,7 @@ func FuzzDial(f *testing.F) {
 	f.Add([]byte(strings.Repeat("\x80\x10\xf0", 40)))
 	f.Fuzz(func(t *testing.T, choices []byte) {
 		d := newDice(t, 0)
-		d.r = rand.New(&chooser{bytes: choices, then: rand.NewPCG(uint64(len(choices)), 1)})
+		d.r = rand.New(fuzzing.Source(choices))
 		for d.policy = d.randomPolicy(); d.policy.Validate() != nil; d.policy = d.randomPolicy() {
 		}
 		d.facts = d.randomFacts()
@@ -29,22 +31,6 @@ func FuzzDial(f *testing.F) {
 			t.Fatalf("so far:\n%s", strings.Join(d.log, "\n"))
 		}
 	})
-}
-
-// A chooser is a source of random numbers whose first ones are given, a byte for each.
-type chooser struct {
-	bytes []byte
-	then  rand.Source
-}
-
-func (c *chooser) Uint64() uint64 {
-	if len(c.bytes) == 0 {
-		return c.then.Uint64()
-	}
-	// rand takes small numbers from the upper half of either 32 or 64 bits.
-	b := uint64(c.bytes[0])
-	c.bytes = c.bytes[1:]
-	return b<<56 | b<<24
 }
 
 // An entry says what a file says, which anybody may have written: it is used, changed and written again without harm.

@@ -10,7 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/weftws/weft/internal/fuzzing"
 )
 
 // Whatever a server answers, in whatever pieces: the same response and the same bytes behind it, or the same error; and no more is
@@ -30,17 +31,17 @@ func FuzzUpgrade(f *testing.F) {
 		f.Add([]byte(answer), uint8(4))
 	}
 	f.Fuzz(func(t *testing.T, answer []byte, step uint8) {
-		whole := &played{in: answer, step: len(answer)}
+		whole := &fuzzing.Conn{In: answer}
 		want := upgrade(whole)
-		pieces := &played{in: answer, step: int(step) + 1}
+		pieces := &fuzzing.Conn{In: answer, Step: int(step) + 1}
 		if got := upgrade(pieces); got != want {
 			t.Errorf("%q in pieces of %d: %s\nat once: %s", answer, step+1, got, want)
 		}
-		if limit := 2*maxResponseBody + 2*maxResponseHeader; len(answer)-len(whole.in) > limit {
-			t.Errorf("%d bytes were read", len(answer)-len(whole.in))
+		if limit := 2*maxResponseBody + 2*maxResponseHeader; len(answer)-len(whole.In) > limit {
+			t.Errorf("%d bytes were read", len(answer)-len(whole.In))
 		}
-		if whole.closed != strings.HasPrefix(want, "response") {
-			t.Errorf("%s, closed: %v", want, whole.closed)
+		if whole.Closed != strings.HasPrefix(want, "response") {
+			t.Errorf("%s, closed: %v", want, whole.Closed)
 		}
 	})
 }
@@ -121,27 +122,3 @@ func checkRest(t *testing.T, head []byte, br *bufio.Reader) {
 		t.Errorf("%q ends before %q", head, rest)
 	}
 }
-
-// A played connection takes everything, and reads as in, in pieces of at most step.
-type played struct {
-	in     []byte
-	step   int
-	closed bool
-}
-
-func (c *played) Read(p []byte) (int, error) {
-	if len(c.in) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, c.in[:min(len(c.in), c.step)])
-	c.in = c.in[n:]
-	return n, nil
-}
-
-func (c *played) Write(p []byte) (int, error)      { return len(p), nil }
-func (c *played) Close() error                     { c.closed = true; return nil }
-func (c *played) LocalAddr() net.Addr              { return nil }
-func (c *played) RemoteAddr() net.Addr             { return nil }
-func (c *played) SetDeadline(time.Time) error      { return nil }
-func (c *played) SetReadDeadline(time.Time) error  { return nil }
-func (c *played) SetWriteDeadline(time.Time) error { return nil }
