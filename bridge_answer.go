@@ -152,13 +152,16 @@ func (a *bridgeAnswer) complete() bool {
 	switch {
 	case a.final.ContentLength >= 0:
 		return int64(len(body)) >= a.final.ContentLength
-	case len(a.final.TransferEncoding) > 0:
-		return bytes.Equal(body, lastChunk[2:]) || bytes.HasSuffix(body, lastChunk)
+	case len(a.final.TransferEncoding) > 0 && bytes.HasSuffix(body, []byte("\r\n\r\n")):
+		// The end of the last chunk, of its trailers, or of something that looks like it inside a chunk.
+		res, err := readAnswer(a.raw)
+		if err == nil {
+			_, err = io.Copy(io.Discard, res.Body)
+		}
+		return err == nil
 	}
 	return false
 }
-
-var lastChunk = []byte("\r\n0\r\n\r\n")
 
 func readAnswer(raw []byte) (*http.Response, error) {
 	return http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), &http.Request{Method: http.MethodGet})

@@ -74,7 +74,7 @@ func (e Entry) Remember(r Remember, now time.Time) Entry {
 	e.Findings[r.Rung] = f
 	if r.RTT > 0 {
 		if e.RTT > 0 {
-			r.RTT = (7*e.RTT + r.RTT) / 8 // RFC 6298, Section 2
+			r.RTT = e.RTT + (r.RTT-e.RTT)/8 // RFC 6298, Section 2
 		}
 		e.RTT, e.Measured = r.RTT, now
 	}
@@ -87,7 +87,7 @@ func (e Entry) Remember(r Remember, now time.Time) Entry {
 func again(old Finding, r Remember, now time.Time) Finding {
 	f := Finding{Verdict: No, Cause: r.Cause, Since: now}
 	if old.Cause == r.Cause {
-		f.Strikes = old.Strikes
+		f.Strikes = min(max(old.Strikes, 0), maxStrikes) // a file may say anything
 		if !now.Before(old.Until) {
 			f.Strikes = min(f.Strikes+1, maxStrikes)
 		}

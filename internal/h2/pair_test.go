@@ -42,6 +42,8 @@ type pair struct {
 	now  time.Time
 	ends [2]*pairEnd // client, server
 	quit bool        // no new streams and data: let everything end
+
+	bodyBits int // so many at most the size of what is sent at once has
 }
 
 // A pairEnd is one engine and what a test driver knows.
@@ -72,24 +74,29 @@ type pairStream struct {
 
 // runPair returns how many proposals were decided.
 func runPair(t *testing.T, seed uint64) (decided int) {
-	p := &pair{TB: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), now: testNow}
+	p := &pair{TB: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), now: testNow, bodyBits: 17}
+	p.run(1500)
+	return p.ends[0].accepted + p.ends[0].unsupported
+}
+
+// run lets them do something so many times, and then come to an end.
+func (p *pair) run(steps int) {
 	p.ends[0] = &pairEnd{Conn: New(p.now, p.config(Client)), name: "client"}
 	p.ends[1] = &pairEnd{Conn: New(p.now, p.config(Server)), name: "server"}
 	p.ends[0].peer, p.ends[1].peer = p.ends[1], p.ends[0]
-	for range 1500 {
+	for range steps {
 		p.step()
-		if t.Failed() {
-			return 0
+		if p.Failed() {
+			return
 		}
 	}
 	p.quit = true
 	for range 20000 {
-		if p.step(); p.quiet() || t.Failed() {
+		if p.step(); p.quiet() || p.Failed() {
 			break
 		}
 	}
 	p.checkEnd()
-	return p.ends[0].accepted + p.ends[0].unsupported
 }
 
 func (p *pair) config(side Side) Config {
@@ -249,7 +256,7 @@ func (p *pair) forget(e *pairEnd, u *pairStream) {
 }
 
 func (p *pair) send(e *pairEnd, u *pairStream) {
-	body := make([]byte, p.rnd.IntN(1<<p.rnd.IntN(17)))
+	body := make([]byte, p.rnd.IntN(1<<p.rnd.IntN(p.bodyBits)))
 	for i := range body {
 		body[i] = pattern(e.name, u.ID, u.sent+i)
 	}
@@ -337,7 +344,8 @@ func (p *pair) checkEnd() {
 		p.Errorf("the connection did not become quiet")
 	}
 	client := p.ends[0]
-	if on := p.ends[1].cfg.WSFrame; on && client.unsupported > 0 || !on && client.accepted > 0 || client.proposals.duePongs > 0 {
+	if on := p.ends[1].cfg.WSFrame; on && client.unsupported > 0 || !on && client.accepted > 0 ||
+		client.proposals.duePongs > 0 {
 		p.Errorf("WSFrame %v: %+v, %d accepted, %d unsupported", on, client.proposals, client.accepted, client.unsupported)
 	}
 	for _, e := range p.ends {

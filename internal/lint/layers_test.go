@@ -21,6 +21,7 @@ type layer struct {
 var layers = map[string]layer{
 	"internal/invariant":  {rank: 0},
 	"internal/transcript": {rank: 0, testOnly: true},
+	"internal/fuzzing":    {rank: 0, testOnly: true},
 	"internal/lint":       {rank: 0, testOnly: true},
 
 	"internal/frame":     {rank: 10, pure: true},
@@ -61,7 +62,7 @@ var layers = map[string]layer{
 
 // forTests are the packages that a test of any layer may import.
 var forTests = map[string]bool{
-	"internal/invariant": true, "internal/transcript": true, "internal/simnet": true, "internal/fakeorigin": true, "internal/devcert": true,
+	"internal/invariant": true, "internal/transcript": true, "internal/fuzzing": true, "internal/simnet": true, "internal/fakeorigin": true, "internal/devcert": true,
 }
 
 // owners are the packages that alone may import a dependency, outside of tests.

@@ -54,6 +54,8 @@ func receive(t testing.TB, cfg Config, mode int, input []byte, sizes ...int) []s
 	r := NewReceiver(cfg)
 	r.Whole, r.Own = mode != chunks, mode == wholeOwned
 	input = slices.Clone(input)
+	total := len(input)
+	defer func() { l.checkMost(cfg, total) }()
 	var log eventLog
 	var owned [][]byte
 	for len(input) > 0 {
@@ -152,6 +154,8 @@ func quote(s string) string {
 type ledger struct {
 	t   testing.TB
 	out map[*byte]bool
+	// live is how many bytes those that are out can hold, most the most that ever were.
+	live, most int
 	// grown is how many buffers were given back that replaced one of ours.
 	grown int
 }
@@ -159,6 +163,8 @@ type ledger struct {
 func (l *ledger) alloc(n int) []byte {
 	b := make([]byte, 0, max(n, 1))
 	l.out[&b[:1][0]] = true
+	l.live += cap(b)
+	l.most = max(l.most, l.live)
 	return b
 }
 
@@ -167,13 +173,31 @@ func (l *ledger) free(b []byte) {
 		l.t.Errorf("a buffer given back with %d bytes in it", len(b))
 	}
 	p := &b[:1][0]
-	if !l.out[p] {
+	if l.out[p] {
+		l.live -= cap(b)
+	} else {
 		l.grown++
 	}
 	delete(l.out, p)
 	b = b[:cap(b)]
 	for i := range b {
 		b[i] = 0xdb
+	}
+}
+
+// checkMost holds the buffers to what Config allows, and to what has come: an announcement costs the peer nothing.
+func (l *ledger) checkMost(cfg Config, received int) {
+	if cfg.Deflate == nil && l.most > announcedBuffer+frame.MaxControlPayload+3*received {
+		l.t.Fatalf("%d bytes of buffers for %d bytes received", l.most, received)
+	}
+	// A buffer that grows is there twice for a moment, and has room for as much again.
+	if limit := cfg.MaxMessageBytes; limit > 0 {
+		if cfg.Deflate != nil {
+			limit += compressedLimit(limit, cfg.MaxFragments)
+		}
+		if int64(l.most) > 3*limit+frame.MaxControlPayload {
+			l.t.Fatalf("%d bytes of buffers, limit %d", l.most, cfg.MaxMessageBytes)
+		}
 	}
 }
 
