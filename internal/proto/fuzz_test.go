@@ -143,8 +143,8 @@ func FuzzSender(f *testing.F) {
 		}
 		in = s.AppendClose(in, 4000, string(data), key)
 		cfg.Side = cfg.Side.Peer()
-		got := receive(t, cfg, true, in, len(in)+1)
-		wantSame(t, "in pieces", receive(t, cfg, true, in, 1+int(flags)), got)
+		got := receive(t, cfg, whole, in, len(in)+1)
+		wantSame(t, "in pieces", receive(t, cfg, whole, in, 1+int(flags)), got)
 		if len(got) != len(want)+1 || !strings.HasPrefix(got[len(want)], "close 4000 ") {
 			t.Fatalf("got:\n  %s\nwant, and a close:\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 		}
