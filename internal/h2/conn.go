@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"maps"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
@@ -14,13 +15,14 @@ type Conn struct {
 	now time.Time // of the latest call that told it
 
 	// Streams.
-	streams   map[uint32]*Stream // open and half-closed ones
-	lastUsed  *Stream            // answer of the latest lookup
-	nextID    uint32             // of our next request (client)
-	maxPeerID uint32             // highest that the peer opened (server)
-	slotsUsed int                // the peer's streams that are not both closed and released (server)
-	closedIDs closedIDs
-	proposals proposals // by WS_OPEN (client)
+	streams     map[uint32]*Stream // open and half-closed ones
+	mostStreams int                // that streams has held since it was made
+	lastUsed    *Stream            // answer of the latest lookup
+	nextID      uint32             // of our next request (client)
+	maxPeerID   uint32             // highest that the peer opened (server)
+	slotsUsed   int                // the peer's streams that are not both closed and released (server)
+	closedIDs   closedIDs
+	proposals   proposals // by WS_OPEN (client)
 
 	// Receiving.
 	prefaceDone bool // a server has seen the client's preface
@@ -44,7 +46,7 @@ type Conn struct {
 	openData   openData
 	sendWindow int64 // what we may send on the connection
 	ready      readyQueue
-	spare      [][]byte // pending buffers to be used again
+	spare      []*sendQueue // to be used again
 	spareBytes int
 	enc        *hpack.Encoder
 	encoded    blockBuffer
@@ -130,5 +132,11 @@ func (c *Conn) Trim() {
 	c.encoded = nil
 	if !c.block.open {
 		c.block = fieldBlock{}
+	}
+	// A map does not shrink by itself.
+	if c.mostStreams > 64 && len(c.streams) < c.mostStreams/4 {
+		streams := make(map[uint32]*Stream, len(c.streams))
+		maps.Copy(streams, c.streams)
+		c.streams, c.mostStreams = streams, len(streams)
 	}
 }

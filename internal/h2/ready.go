@@ -89,9 +89,10 @@ func (c *Conn) appendTurn(dst []byte, s *Stream) []byte {
 	c.ready.remove(s)
 	n := min(s.Pending(), c.sendCredit(s), maxPayload)
 	drained := n == s.Pending()
-	end := drained && s.sendEnd && s.held == nil
-	dst = wire.AppendData(dst, s.ID, s.pending[s.pendingHead:s.pendingHead+n], end)
-	s.pendingHead += n
+	q := s.pending
+	end := drained && s.sendEnd && q.trailers == nil
+	dst = wire.AppendData(dst, s.ID, q.data[q.head:q.head+n], end)
+	q.head += n
 	invariant.Check(n > 0, "stream %d has a turn and sends nothing", s.ID)
 	c.spend(s, n)
 	if s.full && s.Pending() <= c.cfg.MaxSendQueue/2 {
@@ -102,10 +103,10 @@ func (c *Conn) appendTurn(dst []byte, s *Stream) []byte {
 		c.ready.pushIf(s)
 		return dst
 	}
+	trailers := q.trailers
 	c.dropPending(s)
-	if s.held != nil {
-		dst = c.appendFieldBlock(dst, s, Pseudo{}, s.held.fields, true)
-		s.held = nil
+	if trailers != nil {
+		dst = c.appendFieldBlock(dst, s, Pseudo{}, trailers, true)
 		end = true
 	}
 	if end {
@@ -114,30 +115,50 @@ func (c *Conn) appendTurn(dst []byte, s *Stream) []byte {
 	return dst
 }
 
-// Pending buffers of ordinary size are kept for the next stream that has to wait.
+// A sendQueue is what waits on a stream: DATA, and trailers behind it.
+type sendQueue struct {
+	data     []byte // Invariant: head < len(data)
+	head     int    // data[:head] is written
+	trailers []Field
+}
+
+// Queues of ordinary size are kept for the next stream that has to wait.
 const maxSpareBytes = 512 << 10
 
-func (c *Conn) appendPending(s *Stream, head, body []byte) []byte {
-	p := s.pending
-	if p == nil && len(c.spare) > 0 {
-		p = c.spare[len(c.spare)-1][:0]
-		c.spare = c.spare[:len(c.spare)-1]
-		c.spareBytes -= cap(p)
+func (c *Conn) appendPending(s *Stream, head, body []byte) {
+	q := s.pending
+	if q == nil {
+		q = c.newSendQueue()
+		s.pending = q
 	}
-	if s.pendingHead > 0 && len(p)+len(head)+len(body) > cap(p) {
-		p = p[:copy(p, p[s.pendingHead:])]
-		s.pendingHead = 0
+	if q.head > 0 && len(q.data)+len(head)+len(body) > cap(q.data) {
+		q.data = q.data[:copy(q.data, q.data[q.head:])]
+		q.head = 0
 	}
-	return append(append(p, head...), body...)
+	q.data = append(append(q.data, head...), body...)
+}
+
+func (c *Conn) newSendQueue() *sendQueue {
+	n := len(c.spare)
+	if n == 0 {
+		return new(sendQueue)
+	}
+	q := c.spare[n-1]
+	c.spare[n-1] = nil
+	c.spare = c.spare[:n-1]
+	c.spareBytes -= cap(q.data)
+	return q
 }
 
 func (c *Conn) dropPending(s *Stream) {
-	if s.pending == nil {
+	q := s.pending
+	if q == nil {
 		return
 	}
-	if n := cap(s.pending); c.spareBytes+n <= maxSpareBytes {
-		c.spare = append(c.spare, s.pending)
+	s.pending = nil
+	if n := cap(q.data); c.spareBytes+n <= maxSpareBytes {
+		*q = sendQueue{data: q.data[:0]}
+		c.spare = append(c.spare, q)
 		c.spareBytes += n
 	}
-	s.pending, s.pendingHead = nil, 0
 }

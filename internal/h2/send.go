@@ -24,11 +24,6 @@ const (
 	assumedSlots = 100
 )
 
-// heldTrailers are trailers behind DATA that waits. They are encoded when it is their turn.
-type heldTrailers struct {
-	fields []Field
-}
-
 // openData is the last frame in the output buffer if it is DATA that may be extended.
 type openData struct {
 	streamID uint32 // 0: none
@@ -102,7 +97,7 @@ func (c *Conn) SendHeaders(s *Stream, p Pseudo, fields []Field, end bool) {
 	}
 	if s.pending != nil {
 		s.sendEnd = true
-		s.held = &heldTrailers{append([]Field(nil), fields...)}
+		s.pending.trailers = append(make([]Field, 0, len(fields)), fields...)
 		return
 	}
 	c.out = c.appendFieldBlock(c.out, s, Pseudo{}, fields, true)
@@ -146,7 +141,7 @@ func (c *Conn) SendData(s *Stream, head, body []byte, end bool) {
 
 // queueData lets bytes wait on the stream.
 func (c *Conn) queueData(s *Stream, head, body []byte) {
-	s.pending = c.appendPending(s, head, body)
+	c.appendPending(s, head, body)
 	if s.Pending() > c.cfg.MaxSendQueue {
 		s.full = true
 	}

@@ -1,6 +1,7 @@
 package h2net
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weftws/weft/internal/transport"
@@ -77,8 +78,20 @@ func (c *conn) rest() {
 		w.timer.Reset(restAfter)
 	} else if w.quiet && !c.reading.dispatching {
 		w.quiet = false
-		c.eng.Trim()
-		c.fields = nil
+		c.trim()
+	}
+}
+
+// trim gives back what a quiet connection does not need.
+func (c *conn) trim() {
+	c.eng.Trim()
+	c.fields = nil
+	c.reading.wakes = slices.Clip(c.reading.wakes)
+	if len(c.ending) == 0 {
+		c.ending = nil
+	}
+	if len(c.awaitingEnd) == 0 {
+		c.awaitingEnd = nil
 	}
 }
 
@@ -115,5 +128,5 @@ const (
 	// watchTick: a callback that is still running after two ticks is stuck, 5 to 10 ms.
 	watchTick = 5 * time.Millisecond
 	// restAfter is how long a connection has to be quiet before it shrinks.
-	restAfter = time.Second
+	restAfter = 100 * time.Millisecond
 )

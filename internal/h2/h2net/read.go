@@ -29,8 +29,9 @@ type reading struct {
 	inBatch     bool // between BeginLocked and EndLocked
 	dispatching bool // events may be left: the engine's Advance has to wait
 	advanceDue  bool // it does
+	begun       int  // handlers that were started and have not had their turn
 
-	wakes []chan struct{} // of Receives that have something now; told at the end of the batch, without the lock
+	wakes []*stream // whose Receives have something now; told at the end of the batch, without the lock
 
 	watch watch
 }
@@ -129,8 +130,8 @@ func (c *conn) wake() {
 	}
 	c.reading.wakes = nil
 	c.f.Unlock()
-	for _, ch := range wakes {
-		signal(ch)
+	for _, st := range wakes {
+		st.wait.Done()
 	}
 	c.f.Lock()
 	if c.reading.wakes == nil {
@@ -154,13 +155,6 @@ func (c *conn) makeRoom() {
 		return
 	}
 	r.in = r.in[:copy(r.in, rest)]
-}
-
-func signal(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
 }
 
 const (

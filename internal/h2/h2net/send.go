@@ -82,7 +82,7 @@ func (st *stream) sendErr() error {
 		return st.c.err
 	case st.released || st.s.SendClosed():
 		return net.ErrClosed
-	case st.deadlines != nil && st.deadlines.write.passed():
+	case st.rare != nil && st.rare.deadlines.write.passed():
 		return os.ErrDeadlineExceeded
 	}
 	return nil
@@ -125,8 +125,8 @@ func (st *stream) Close(linger time.Duration) {
 	if !st.s.SendClosed() {
 		c.eng.SendData(st.s, nil, nil, true)
 	}
-	if !st.s.Closed() && st.linger == nil {
-		st.linger = time.AfterFunc(max(linger, 0), st.Abort)
+	if !st.s.Closed() && st.rarely().linger == nil {
+		st.rare.linger = time.AfterFunc(max(linger, 0), st.Abort)
 	}
 	st.settle()
 	c.f.Flush()
@@ -169,10 +169,8 @@ func (st *stream) discard() {
 		return
 	}
 	st.closed = true
-	if n := len(st.buf) - st.off; n > 0 {
-		st.consume(n)
-	}
-	st.dropBuffer()
+	st.consume(len(st.queued.rest()))
+	st.dropQueue()
 	st.wakeReceive()
 	st.wakeSenders()
 	st.tellSoon()
