@@ -26,10 +26,10 @@ func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 		return nil, err
 	}
 	ex.accepted.Store(true)
+	st.c.sendHeaders(st, http.StatusOK, h, nil, false)
 	// A handler may go on for as long as the WebSocket: it keeps of the request what it needs.
 	ex.req, ex.handler = nil, nil
 	ex.w.header = nil
-	st.c.sendHeaders(st, http.StatusOK, h, nil, false)
 	f.Flush()
 	return st, nil
 }
