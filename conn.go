@@ -36,7 +36,6 @@ type Conn struct {
 	confirm  func()         // guarded by reading: told once that a valid frame has come; nil: nobody, or told
 	reader   *messageReader // guarded by reading: the message that Reader handed out and that is not over
 	controls controlBudget  // guarded by reading
-	head     [14]byte       // guarded by writing: the frame header that is being sent
 
 	subprotocol string
 	trace       *Trace // a client's; nil on a server

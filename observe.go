@@ -412,23 +412,3 @@ func (c *Conn) countSent(n int, last bool) {
 		c.writing.settle() // whoever writes the message may hold the gate for long
 	}
 }
-
-// settle makes fresh part of what sum returns. Called with the gate held.
-func (g *gate) settle() {
-	g.mu.Lock()
-	g.settleLocked()
-	g.mu.Unlock()
-}
-
-func (g *gate) settleLocked() {
-	g.total.messages += g.fresh.messages
-	g.total.bytes += g.fresh.bytes
-	g.fresh = traffic{}
-}
-
-// sum returns what was counted.
-func (g *gate) sum() traffic {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.total
-}

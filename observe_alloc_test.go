@@ -22,8 +22,8 @@ func observed(o *Observer) (*Conn, *inbox) {
 func batch(n int) (p []byte) {
 	s := proto.NewSender(proto.Config{Side: frame.Client})
 	for range n {
-		head, k, body, _ := s.Message(nil, frame.Binary, make([]byte, 125), true, false, [4]byte{1, 2, 3, 4})
-		p = append(append(p, head[:k]...), body...)
+		head, body, _ := s.Message(nil, frame.Binary, make([]byte, 125), true, false, [4]byte{1, 2, 3, 4})
+		p = append(append(p, head...), body...)
 	}
 	return p
 }

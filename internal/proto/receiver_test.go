@@ -293,7 +293,7 @@ func TestReceiverAllocs(t *testing.T) {
 
 // An idle WebSocket has 1 KB for everything.
 func TestReceiverIsSmall(t *testing.T) {
-	if r, s := unsafe.Sizeof(Receiver{}), unsafe.Sizeof(Sender{}); r > 256 || s > 32 {
+	if r, s := unsafe.Sizeof(Receiver{}), unsafe.Sizeof(Sender{}); r > 256 || s > 48 {
 		t.Errorf("a Receiver takes %d bytes, a Sender %d", r, s)
 	}
 }

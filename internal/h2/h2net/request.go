@@ -41,7 +41,38 @@ func (sc *serverConn) recvHeaders(ev *h2.Event) {
 	sc.newRequest(ex, ev)
 	sc.sendAltSvc(st, ex.req.Host)
 	sc.reading.begun++
-	go ex.run()
+	sc.starting = append(sc.starting, ex)
+	go sc.work()
+}
+
+// work runs handlers. There is a goroutine for each request, so that none waits for another's handler; but one that is done
+// takes the next that has not begun, whose own goroutine then finds nothing: a stack that has grown serves many.
+func (sc *serverConn) work() {
+	for {
+		sc.f.Lock()
+		ex := sc.nextStart()
+		sc.f.Unlock()
+		if ex == nil {
+			return
+		}
+		ex.run()
+	}
+}
+
+// nextStart takes the oldest request whose handler has not begun. Called with the lock held.
+func (sc *serverConn) nextStart() *exchange {
+	if sc.started == len(sc.starting) {
+		return nil
+	}
+	ex := sc.starting[sc.started]
+	sc.starting[sc.started] = nil
+	if sc.started++; sc.started == len(sc.starting) {
+		sc.starting, sc.started = sc.starting[:0], 0
+		if cap(sc.starting) > maxStarting {
+			sc.starting = nil
+		}
+	}
+	return ex
 }
 
 // newRequest fills in what the handler sees, as net/http would.
@@ -58,7 +89,10 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 		TLS: sc.tls, Body: http.NoBody,
 	}
 	if sc.remote != nil {
-		req.RemoteAddr = sc.remote.String()
+		if sc.remoteText == "" {
+			sc.remoteText = sc.remote.String()
+		}
+		req.RemoteAddr = sc.remoteText
 	}
 	ex.handler = sc.opt.Handler
 	ex.w.ex = ex
@@ -226,3 +260,6 @@ func (b *requestBody) Close() error {
 	b.closed.Store(true)
 	return nil
 }
+
+// maxStarting is how much room for requests that have not begun a quiet connection keeps.
+const maxStarting = 16

@@ -183,6 +183,10 @@ type serverConn struct {
 	untold        atomic.Bool // there may be something to tell
 	violations    []violation // to be told
 
+	starting   []*exchange // starting[started:] have no goroutine at work yet
+	started    int
+	remoteText string // of http.Request.RemoteAddr; "" until the first
+
 	altSvcFor string // the authority that the latest ALTSVC frame was for
 }
 

@@ -218,7 +218,7 @@ func (st *stream) Handle(recv func(p []byte, err error)) {
 
 // recvData takes an EventData. It returns st if its callback is to be called now, with the bytes.
 func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
-	p := ev.Data[:len(ev.Data):len(ev.Data)]
+	p := ev.Data
 	if ev.End {
 		st.eof = true
 	}
@@ -227,8 +227,9 @@ func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
 		st.c.eng.Consume(st.s, ev.Size)
 		st.settle()
 	case st.recv != nil && !st.busy:
-		st.c.eng.Consume(st.s, ev.Size)
-		return st, p
+		p = st.join(p)
+		st.c.eng.Consume(st.s, len(p))
+		return st, p[:len(p):len(p)]
 	default:
 		st.queue(p)
 		if st.recv == nil {
@@ -236,6 +237,22 @@ func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
 		}
 	}
 	return nil, nil
+}
+
+// join moves what follows in small frames behind p, so that one call of the callback is enough. All of it lies in what was
+// read, with nothing but frame headers between.
+func (st *stream) join(p []byte) []byte {
+	for !st.eof && len(p) < maxJoined {
+		next := st.c.eng.NextData(st.s, maxJoinedFrame)
+		if next == nil {
+			break
+		}
+		st.eof = next.End
+		n := len(p)
+		p = p[:n+len(next.Data)]
+		copy(p[n:], next.Data)
+	}
+	return p
 }
 
 // wakeSoon is wakeReceive at the end of the batch.
@@ -372,6 +389,12 @@ func (st *stream) settle() {
 	}
 	st.c.remove(st)
 }
+
+const (
+	// maxJoinedFrame is the largest payload that is moved to come with what was before it, maxJoined when it is enough.
+	maxJoinedFrame = 2 << 10
+	maxJoined      = 16 << 10
+)
 
 // Names that read better than wire's at their places.
 const (
