@@ -108,9 +108,9 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
 	}
 	reg := registryOf(r)
-	opt := opts.connOptions(agreed.Deflate)
-	opt.observer = opts.observer(reg)
-	c := newConn(stream, opt, agreed.Subprotocol)
+	opt := opts.connOptions(agreed)
+	opt.observer, opt.registry = opts.observer(reg), reg
+	c := newConn(stream, opt.shared())
 	reg.add(c)
 	return c, nil
 }
@@ -146,9 +146,9 @@ func (o *AcceptOptions) support() handshake.Support {
 	return handshake.Support{Subprotocols: o.Subprotocols, Deflate: o.CompressionMode.support()}
 }
 
-func (o *AcceptOptions) connOptions(d *deflate.Params) *connOptions {
-	return &connOptions{
-		side: frame.Server, deflate: d, threshold: o.CompressionMode.threshold(o.CompressionThreshold),
+func (o *AcceptOptions) connOptions(a handshake.Agreement) connOptions {
+	return connOptions{
+		side: frame.Server, deflate: a.Deflate, subprotocol: a.Subprotocol, threshold: o.CompressionMode.threshold(o.CompressionThreshold),
 		onPing: o.OnPingReceived, onPong: o.OnPongReceived, keepalive: keepaliveOf(o.KeepAlive),
 	}
 }

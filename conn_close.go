@@ -90,7 +90,7 @@ func (c *Conn) sendClose(ctx context.Context, code StatusCode, reason string) er
 		return closedError("close")
 	}
 	c.closeSent = true
-	c.observed.sendClose(code, reason)
+	c.observed().sendClose(code, reason)
 	c.mu.Unlock()
 	if err := c.writing.lock(ctx); err != nil {
 		// A message that is being written does not end: only ending the connection is left.
@@ -100,7 +100,7 @@ func (c *Conn) sendClose(ctx context.Context, code StatusCode, reason string) er
 	defer c.writing.unlock()
 	c.sendEnded.Store(true)
 	c.mu.Lock()
-	c.writeCancel.drop()
+	c.dropHook(writeDeadline)
 	c.mu.Unlock()
 	deadline, _ := ctx.Deadline()
 	c.stream.SetWriteDeadline(deadline)
@@ -120,7 +120,8 @@ func (c *Conn) awaitClose() error {
 	err := c.reading.lock(ctx)
 	if err == nil {
 		defer c.reading.unlock()
-		c.reader, c.recv.Whole = nil, false
+		c.reader = nil
+		c.setWhole(false)
 		for err == nil {
 			_, err = c.nextEvent(ctx)
 		}
@@ -150,7 +151,7 @@ func (c *Conn) recvClose(ev proto.Event) error {
 	if c.err == nil {
 		c.err = err
 	}
-	c.observed.recvClose(ev, c.closeSent)
+	c.observed().recvClose(ev, c.closeSent)
 	c.mu.Unlock()
 	// "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send a Close
 	// frame in response. (When sending a Close frame in response, the endpoint typically echos the status code it
@@ -168,7 +169,7 @@ func (c *Conn) endWith(err error, code StatusCode, reason string) {
 	sent := c.closeSent
 	c.closeSent = true
 	if !sent {
-		c.observed.sendClose(code, reason)
+		c.observed().sendClose(code, reason)
 	}
 	c.mu.Unlock()
 	if sent {

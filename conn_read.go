@@ -25,7 +25,7 @@ func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
 	if err := c.skipMessage(ctx); err != nil {
 		return 0, nil, err
 	}
-	c.recv.Whole = true
+	c.setWhole(true)
 	ev, err := c.nextEvent(ctx)
 	if err != nil {
 		return 0, nil, err
@@ -43,7 +43,7 @@ func (c *Conn) Reader(ctx context.Context) (MessageType, io.Reader, error) {
 	if err := c.skipMessage(ctx); err != nil {
 		return 0, nil, err
 	}
-	c.recv.Whole = false
+	c.setWhole(false)
 	ev, err := c.nextEvent(ctx)
 	if err != nil {
 		return 0, nil, err
@@ -124,10 +124,11 @@ func (c *Conn) skipMessage(ctx context.Context) error {
 // until the next call.
 func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 	for {
-		c.recv.MaxMessageBytes = c.readLimit.Load()
-		for len(c.rest) > 0 {
-			ev, n := c.recv.Recv(c.rest)
-			c.rest = c.rest[n:]
+		in := c.inflow()
+		in.MaxMessageBytes = c.readLimit.Load()
+		for len(in.rest) > 0 {
+			ev, n := in.Recv(in.rest)
+			in.rest = in.rest[n:]
 			c.noteFrame(ev)
 			if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
 				if c.discards() {
@@ -142,7 +143,8 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		if err := c.terminal(); err != nil {
 			return proto.Event{}, err
 		}
-		c.tie(&c.readCancel, ctx)
+		c.restInflow()
+		c.tie(readDeadline, ctx)
 		c.waiting.Store(true)
 		p, err := c.stream.Receive()
 		c.waiting.Store(false)
@@ -156,18 +158,18 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 			return proto.Event{}, c.recvEnd(err)
 		}
 		c.heard.Store(true)
-		c.rest = p
+		c.inflow().rest = p
 	}
 }
 
 // noteFrame counts what came, and tells whoever wants to know that the peer's first frame was valid: it does speak WebSocket.
 func (c *Conn) noteFrame(ev proto.Event) {
 	c.countReceived(ev)
-	if c.confirm != nil && ev.Kind != proto.NeedMore {
+	if d := c.dialed; d != nil && d.confirm != nil && ev.Kind != proto.NeedMore {
 		if ev.Kind != proto.Failed {
-			c.confirm()
+			d.confirm()
 		}
-		c.confirm = nil
+		d.confirm = nil
 	}
 }
 

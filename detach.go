@@ -16,19 +16,23 @@ func (c *Conn) detach() (transport.Detached, error) {
 	c.finished = true
 	c.err = closedError("use of a Conn that was detached")
 	c.sendEnded.Store(true)
-	if c.observed != nil {
-		c.observed.detached = true
+	if ob := c.observed(); ob != nil {
+		ob.detached = true
 		go c.observeDetached()
 	}
-	if c.keepalive != nil {
-		c.keepalive.Stop()
+	if c.rare != nil {
+		c.rare.stopKeepalive()
 	}
 	c.mu.Unlock()
-	if c.registry != nil {
-		c.registry.remove(c)
+	if c.opt.registry != nil {
+		c.opt.registry.remove(c)
+	}
+	var confirm func()
+	if c.dialed != nil {
+		confirm = c.dialed.confirm
 	}
 	return transport.Detached{
-		Stream: c.stream, Side: c.opt.side, Deflate: c.opt.deflate, Subprotocol: c.subprotocol,
-		Confirm: c.confirm, MaskKey: maskKey,
+		Stream: c.stream, Side: c.opt.side, Deflate: c.opt.deflate, Subprotocol: c.opt.subprotocol,
+		Confirm: confirm, MaskKey: maskKey,
 	}, nil
 }

@@ -9,7 +9,7 @@ import (
 // peer could keep us busy answering with frames that cost it nothing. Guarded by Conn.reading.
 type controlBudget struct {
 	spent int32
-	since time.Time // when spent was last brought up to date
+	since uint32 // when spent was last brought up to date, in ticks; the count may wrap around
 }
 
 const (
@@ -19,20 +19,19 @@ const (
 
 // spend takes one frame off the budget; false: there is none left.
 func (b *controlBudget) spend(now time.Time) bool {
+	tick := uint32(now.Sub(firstTick) / (time.Second / controlRate))
 	if b.spent > 0 {
-		if back := int64(now.Sub(b.since) / (time.Second / controlRate)); back > 0 {
-			b.spent = int32(max(int64(b.spent)-back, 0))
-			b.since = now
-		}
-	} else {
-		b.since = now
+		b.spent = int32(max(int64(b.spent)-int64(tick-b.since), 0))
 	}
+	b.since = tick
 	if b.spent >= controlBurst {
 		return false
 	}
 	b.spent++
 	return true
 }
+
+var firstTick = time.Now()
 
 // recvFlood ends a Conn whose peer sends Pings and Pongs without measure.
 func (c *Conn) recvFlood() error {

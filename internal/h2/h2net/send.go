@@ -60,10 +60,11 @@ func (st *stream) waitToSend(mine bool) error {
 		if !full && (mine || !st.sending) {
 			return nil
 		}
-		if st.writable == nil {
-			st.writable = make(chan struct{})
+		r := st.rarely()
+		if r.writable == nil {
+			r.writable = make(chan struct{})
 		}
-		writable := st.writable
+		writable := r.writable
 		st.c.releaseReading(st)
 		st.c.f.FlushNow() // what waits for the end of a batch may be what we wait for
 		<-writable
@@ -90,9 +91,9 @@ func (st *stream) sendErr() error {
 
 // wakeSenders makes Sends that wait look again. Called with the lock held.
 func (st *stream) wakeSenders() {
-	if st.writable != nil {
-		close(st.writable)
-		st.writable = nil
+	if r := st.rare; r != nil && r.writable != nil {
+		close(r.writable)
+		r.writable = nil
 	}
 }
 

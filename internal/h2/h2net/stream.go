@@ -32,10 +32,7 @@ type stream struct {
 	queued *recvQueue // no credit was given for it
 	lent   *recvQueue // what the last Receive returned, or what recv has
 	// wait is of a Receive that waits; a channel would cost seven times as much. Whoever takes waiting back calls Done.
-	wait sync.WaitGroup
-	// writable is closed when Sends that wait should look again; nil while none waits.
-	writable chan struct{}
-
+	wait     sync.WaitGroup
 	exchange *exchange // the server's request, while its handler runs
 	request  *Call     // the client's request, until its answer has come
 	rare     *rarities // nil while there are none
@@ -62,6 +59,7 @@ type rarities struct {
 	linger    *time.Timer // of Close
 	trailers  http.Header
 	done      chan struct{} // closed when the stream is released; nil while nobody wants to know
+	writable  chan struct{} // closed when Sends that wait should look again; nil while none waits
 }
 
 // end is called when the stream is released.
