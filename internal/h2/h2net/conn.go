@@ -228,8 +228,8 @@ func (c *conn) closeSoon() {
 func (c *conn) closeWrite() {
 	c.f.Lock()
 	c.mute = true
-	c.f.Unlock()
 	c.nc.SetReadDeadline(time.Now().Add(closeLinger))
+	c.f.Unlock()
 	nc := c.nc
 	if t, ok := nc.(*tls.Conn); ok {
 		t.CloseWrite()

@@ -79,6 +79,7 @@ func (c *conn) rest() {
 	} else if w.quiet && !c.reading.dispatching {
 		w.quiet = false
 		c.trim()
+		c.smallerBuffer()
 	}
 }
 
@@ -92,6 +93,18 @@ func (c *conn) trim() {
 	}
 	if len(c.awaitingEnd) == 0 {
 		c.awaitingEnd = nil
+	}
+}
+
+// smallerBuffer makes the reading goroutine, which waits for input, come back for a smaller buffer. Called with the lock held.
+func (c *conn) smallerBuffer() {
+	r := &c.reading
+	if r.inBatch || r.resting.Load() || r.last == quiet || c.failure != nil || c.err != nil || c.closing {
+		return
+	}
+	r.resting.Store(true)
+	if c.nc.SetReadDeadline(time.Unix(1, 0)) != nil {
+		r.resting.Store(false)
 	}
 }
 
