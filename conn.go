@@ -40,7 +40,8 @@ type Conn struct {
 	hasPong   atomic.Bool   // pongDue is set
 	sendEnded atomic.Bool   // a Close frame was queued: no data frames any more
 	handled   atomic.Bool   // callbacks are in use
-	whole     bool          // guarded by reading: messages are delivered whole
+	whole     bool          // guarded by reading: of the inflow
+	own       bool          // guarded by reading: of the inflow
 	over      bool          // guarded by reading: the Handler has had its last call
 
 	closeSent     bool

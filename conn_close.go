@@ -121,7 +121,7 @@ func (c *Conn) awaitClose() error {
 	if err == nil {
 		defer c.reading.unlock()
 		c.reader = nil
-		c.setWhole(false)
+		c.setMode(false, false)
 		for err == nil {
 			_, err = c.nextEvent(ctx)
 		}

@@ -25,12 +25,18 @@ func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
 	if err := c.skipMessage(ctx); err != nil {
 		return 0, nil, err
 	}
-	c.setWhole(true)
+	c.setMode(true, true)
 	ev, err := c.nextEvent(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	return MessageType(ev.Opcode), append(make([]byte, 0, len(ev.Payload)), ev.Payload...), nil
+	if ev.Owned {
+		return MessageType(ev.Opcode), ev.Payload, nil
+	}
+	lent := ev.Payload
+	p := make([]byte, len(lent)) // with the next line it is not zeroed
+	copy(p, lent)
+	return MessageType(ev.Opcode), p, nil
 }
 
 // Reader returns the next message as it arrives; ctx is for the whole of it. The io.Reader returns io.EOF at the message's
@@ -43,7 +49,7 @@ func (c *Conn) Reader(ctx context.Context) (MessageType, io.Reader, error) {
 	if err := c.skipMessage(ctx); err != nil {
 		return 0, nil, err
 	}
-	c.setWhole(false)
+	c.setMode(false, false)
 	ev, err := c.nextEvent(ctx)
 	if err != nil {
 		return 0, nil, err
@@ -129,7 +135,7 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 		for len(in.rest) > 0 {
 			ev, n := in.Recv(in.rest)
 			in.rest = in.rest[n:]
-			c.noteFrame(ev)
+			c.noteFrame(&ev)
 			if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
 				if c.discards() {
 					continue
@@ -163,7 +169,7 @@ func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
 }
 
 // noteFrame counts what came, and tells whoever wants to know that the peer's first frame was valid: it does speak WebSocket.
-func (c *Conn) noteFrame(ev proto.Event) {
+func (c *Conn) noteFrame(ev *proto.Event) {
 	c.countReceived(ev)
 	if d := c.dialed; d != nil && d.confirm != nil && ev.Kind != proto.NeedMore {
 		if ev.Kind != proto.Failed {

@@ -48,7 +48,7 @@ func (c *Conn) Handle(h Handler) {
 		return // cannot be: the context has no end
 	}
 	c.reader = nil
-	c.setWhole(true)
+	c.setMode(true, false)
 	c.tie(readDeadline, context.Background())
 	// reading stays held: from here on the transport's one call at a time takes its place.
 	in := inbox{c: c, h: h}
@@ -84,7 +84,7 @@ func (in inbox) receive(p []byte, err error) {
 	for len(p) > 0 {
 		ev, n := f.Recv(p)
 		p = p[n:]
-		c.noteFrame(ev)
+		c.noteFrame(&ev)
 		if ev.Kind == proto.Message {
 			if !c.sendEnded.Load() {
 				in.h.OnMessage(c, MessageType(ev.Opcode), ev.Payload)

@@ -19,16 +19,16 @@ func (c *Conn) inflow() *inflow {
 	if c.in == nil {
 		c.in = inflows.Get().(*inflow)
 		c.in.Reset(c.opt.proto())
-		c.in.Whole = c.whole
+		c.in.Whole, c.in.Own = c.whole, c.own
 	}
 	return c.in
 }
 
-// setWhole says whether messages come whole or in chunks. Called with reading held.
-func (c *Conn) setWhole(whole bool) {
-	c.whole = whole
+// setMode sets proto.Receiver's Whole and Own. Called with reading held.
+func (c *Conn) setMode(whole, own bool) {
+	c.whole, c.own = whole, own
 	if c.in != nil {
-		c.in.Whole = whole
+		c.in.Whole, c.in.Own = whole, own
 	}
 }
 

@@ -400,7 +400,7 @@ func (t *traffic) add(n int, last bool) {
 }
 
 // countReceived counts what ev delivers. Called with reading held.
-func (c *Conn) countReceived(ev proto.Event) {
+func (c *Conn) countReceived(ev *proto.Event) {
 	if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
 		c.reading.fresh.add(len(ev.Payload), ev.Kind == proto.Message || ev.Last)
 	}

@@ -13,7 +13,7 @@ import (
 func observed(o *Observer) (*Conn, inbox) {
 	c := newConn(new(sink), &connOptions{side: frame.Server, observer: o})
 	c.observeOpen(context.Background(), "/")
-	c.setWhole(true)
+	c.setMode(true, false)
 	c.handled.Store(true)
 	return c, inbox{c: c, h: HandlerFuncs{Message: func(c *Conn, typ MessageType, p []byte) { c.Write(context.Background(), typ, p) }}}
 }

@@ -22,11 +22,15 @@ func TestPair(t *testing.T) {
 		runPair(t, *pairSeed)
 		return
 	}
+	decided := 0
 	for seed := range uint64(*pairCount) {
-		runPair(t, seed+1)
+		decided += runPair(t, seed+1)
 		if t.Failed() {
 			t.Fatalf("replay with -run TestPair -pair.seed %d", seed+1)
 		}
+	}
+	if decided < *pairCount {
+		t.Errorf("%d proposals were decided in %d runs", decided, *pairCount)
 	}
 }
 
@@ -66,7 +70,8 @@ type pairStream struct {
 	proposed bool // by OpenFrame, and not decided
 }
 
-func runPair(t *testing.T, seed uint64) {
+// runPair returns how many proposals were decided.
+func runPair(t *testing.T, seed uint64) (decided int) {
 	p := &pair{TB: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 1)), now: testNow}
 	p.ends[0] = &pairEnd{Conn: New(p.now, p.config(Client)), name: "client"}
 	p.ends[1] = &pairEnd{Conn: New(p.now, p.config(Server)), name: "server"}
@@ -74,7 +79,7 @@ func runPair(t *testing.T, seed uint64) {
 	for range 1500 {
 		p.step()
 		if t.Failed() {
-			return
+			return 0
 		}
 	}
 	p.quit = true
@@ -84,6 +89,7 @@ func runPair(t *testing.T, seed uint64) {
 		}
 	}
 	p.checkEnd()
+	return p.ends[0].accepted + p.ends[0].unsupported
 }
 
 func (p *pair) config(side Side) Config {
@@ -331,8 +337,7 @@ func (p *pair) checkEnd() {
 		p.Errorf("the connection did not become quiet")
 	}
 	client := p.ends[0]
-	if on := p.ends[1].cfg.WSFrame; on && client.unsupported > 0 || !on && client.accepted > 0 ||
-		client.accepted+client.unsupported == 0 || client.proposals.duePongs > 0 {
+	if on := p.ends[1].cfg.WSFrame; on && client.unsupported > 0 || !on && client.accepted > 0 || client.proposals.duePongs > 0 {
 		p.Errorf("WSFrame %v: %+v, %d accepted, %d unsupported", on, client.proposals, client.accepted, client.unsupported)
 	}
 	for _, e := range p.ends {

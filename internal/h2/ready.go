@@ -1,6 +1,8 @@
 package h2
 
 import (
+	"slices"
+
 	"github.com/weftws/weft/internal/h2/wire"
 	"github.com/weftws/weft/internal/invariant"
 )
@@ -48,8 +50,8 @@ func (c *Conn) HasOutput() bool {
 	return len(c.out) > c.outHead || c.sendWindow > 0 && c.ready.head != nil
 }
 
-// AppendOutput appends what is to be written now and returns it: about limit bytes at most, one DATA frame more in the
-// worst case. It may give rise to EventWritable.
+// AppendOutput appends what is to be written now and returns it: limit bytes at most, and the first frame whatever limit is.
+// It may give rise to EventWritable.
 func (c *Conn) AppendOutput(dst []byte, limit int) []byte {
 	start := len(dst)
 	n := min(len(c.out)-c.outHead, limit)
@@ -65,11 +67,36 @@ func (c *Conn) AppendOutput(dst []byte, limit int) []byte {
 	c.out, c.outHead = c.out[:0], 0
 	c.openData = openData{}
 	c.replies = 0
-	for len(dst)-start < limit && c.sendWindow > 0 && c.ready.head != nil {
-		dst = c.appendTurn(dst, c.ready.head)
+	for c.sendWindow > 0 && c.ready.head != nil {
+		room := limit - (len(dst) - start) - wire.HeaderLen
+		if room < leastTurn && len(dst) > start {
+			break
+		}
+		dst = c.appendTurn(dst, c.ready.head, max(room, leastTurn))
 	}
 	return dst
 }
+
+// SwapOutput returns all of the output buffer, and makes dst's storage the new one, where that spares a copy worth it: it is
+// AppendOutput without one. nil: it is not.
+func (c *Conn) SwapOutput(dst []byte) []byte {
+	if c.outHead > 0 || len(c.out) < worthSwapping || cap(dst) < len(c.out) {
+		return nil
+	}
+	out := c.out
+	c.out, c.openData, c.replies = dst[:0], openData{}, 0
+	return out
+}
+
+// OutputSize is how many bytes AppendOutput and SwapOutput would like dst to have room for.
+func (c *Conn) OutputSize() int { return len(c.out) - c.outHead }
+
+const (
+	// leastTurn is for how much payload a DATA frame is begun at the end of what is written at once.
+	leastTurn = 1 << 10
+	// worthSwapping: below it a copy costs nothing, and small buffers stay small.
+	worthSwapping = 8 << 10
+)
 
 // compactOut drops what is written from the front of the output buffer, if it is much.
 func (c *Conn) compactOut() {
@@ -84,10 +111,10 @@ func (c *Conn) compactOut() {
 	c.outHead = 0
 }
 
-// appendTurn appends one DATA frame of a ready stream, and its trailers if that was all.
-func (c *Conn) appendTurn(dst []byte, s *Stream) []byte {
+// appendTurn appends one DATA frame of a ready stream with room bytes at most, and its trailers if that was all.
+func (c *Conn) appendTurn(dst []byte, s *Stream, room int) []byte {
 	c.ready.remove(s)
-	n := min(s.Pending(), c.sendCredit(s), maxPayload)
+	n := min(s.Pending(), c.sendCredit(s), maxPayload, room)
 	drained := n == s.Pending()
 	q := s.pending
 	end := drained && s.sendEnd && q.trailers == nil
@@ -122,13 +149,13 @@ type sendQueue struct {
 	trailers []Field
 }
 
-// Queues of ordinary size are kept for the next stream that has to wait.
-const maxSpareBytes = 512 << 10
+// Queues are kept for the next stream that has to wait.
+const maxSpareBytes = 1 << 20
 
 func (c *Conn) appendPending(s *Stream, head, body []byte) {
 	q := s.pending
 	if q == nil {
-		q = c.newSendQueue()
+		q = c.takeSpare(len(head) + len(body))
 		s.pending = q
 	}
 	if q.head > 0 && len(q.data)+len(head)+len(body) > cap(q.data) {
@@ -138,16 +165,16 @@ func (c *Conn) appendPending(s *Stream, head, body []byte) {
 	q.data = append(append(q.data, head...), body...)
 }
 
-func (c *Conn) newSendQueue() *sendQueue {
-	n := len(c.spare)
-	if n == 0 {
-		return new(sendQueue)
+// takeSpare returns a queue with room for n bytes.
+func (c *Conn) takeSpare(n int) *sendQueue {
+	for i := len(c.spare) - 1; i >= 0; i-- {
+		if q := c.spare[i]; cap(q.data) >= n {
+			c.spare = slices.Delete(c.spare, i, i+1)
+			c.spareBytes -= cap(q.data)
+			return q
+		}
 	}
-	q := c.spare[n-1]
-	c.spare[n-1] = nil
-	c.spare = c.spare[:n-1]
-	c.spareBytes -= cap(q.data)
-	return q
+	return &sendQueue{data: make([]byte, 0, n)}
 }
 
 func (c *Conn) dropPending(s *Stream) {

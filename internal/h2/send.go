@@ -15,7 +15,7 @@ var (
 
 const (
 	// directLimit: while so many bytes or more are in the output buffer, DATA waits on its stream.
-	directLimit = 64 << 10
+	directLimit = 128 << 10
 	// maxPayload is the most that we put into one frame. Choice: every peer accepts it, so that SETTINGS_MAX_FRAME_SIZE
 	// need not be looked at, and streams take turns after it.
 	maxPayload = wire.DefaultMaxFrameSize
@@ -155,8 +155,9 @@ func (c *Conn) sendNow(s *Stream, head, body []byte, end bool) (restHead, restBo
 		if left == 0 && !end {
 			return nil, nil
 		}
-		n := min(left, c.sendCredit(s), maxPayload)
-		if left > 0 && (n == 0 || len(c.out)-c.outHead >= directLimit) {
+		room := directLimit - (len(c.out) - c.outHead) - wire.HeaderLen
+		n := min(left, c.sendCredit(s), maxPayload, max(0, room))
+		if left > 0 && n == 0 {
 			return head, body
 		}
 		last := end && n == left

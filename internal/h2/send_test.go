@@ -140,7 +140,7 @@ func TestTurns(t *testing.T) {
 	v.output()
 	streams := []*Stream{v.answer(1), v.answer(3), v.answer(5)}
 	for _, s := range streams {
-		v.SendData(s, nil, make([]byte, 100000), true)
+		v.SendData(s, nil, make([]byte, 150000), true)
 	}
 	out := string(v.printer.Append(nil, v.AppendOutput(nil, 1<<30)))
 	var order []string
@@ -148,7 +148,7 @@ func TestTurns(t *testing.T) {
 		order = append(order, strings.TrimPrefix(strings.Fields(line)[1], "stream="))
 	}
 	// The first stream had the output buffer for itself; what follows goes round.
-	if got, want := strings.Join(order, " "), "1 1 1 1 1 3 5 1 3 5 1 3 5 3 5 3 5 3 5 3 5"; got != want {
+	if got, want := strings.Join(order, " "), "1 1 1 1 1 1 1 1 1 3 5 1 3 5 3 5 3 5 3 5 3 5 3 5 3 5 3 5 3 5"; got != want {
 		t.Fatalf("order is\n%s, want\n%s", got, want)
 	}
 }

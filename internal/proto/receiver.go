@@ -29,6 +29,10 @@ type Receiver struct {
 	// Choice: with Whole off a compressed message is still gathered, inflated at its end and delivered as one Chunk.
 	Whole bool
 
+	// Own says that a message which has to be gathered is gathered, where its length is known, in a buffer of the garbage
+	// collector's that is the caller's afterwards: see Event.Owned. It may be changed between any two calls of Recv.
+	Own bool
+
 	// MaxMessageBytes is Config.MaxMessageBytes. It may be changed between any two calls of Recv and is applied to the
 	// frames that begin after that; 0 or less: no limit.
 	MaxMessageBytes int64
@@ -60,8 +64,10 @@ type Receiver struct {
 	empty      int   // of them, those without payload
 	size       int64 // payload bytes so far, as they came
 
-	// Invariant: each of these is nil or came from alloc, or grew out of what did, and is given to free once.
+	// Invariant: each of these is nil or came from alloc, or grew out of what did, and is given to free once; but gathered is
+	// the garbage collector's where owned is set.
 	gathered        []byte // of the message
+	owned           bool
 	gatheredControl []byte // of the control frame
 	lent            []byte // the last event's payload
 }
@@ -238,12 +244,20 @@ func (r *Receiver) advance(n int) {
 // end stops the receiving and frees everything but the last event's payload.
 func (r *Receiver) end() {
 	r.phase, r.message, r.headLen, r.remaining = over, 0, 0, 0
-	r.giveBack(&r.gathered)
+	r.dropGathered()
 	r.giveBack(&r.gatheredControl)
 	if r.inflater != nil {
 		r.inflater.Close()
 		r.inflater = nil
 	}
+}
+
+// dropGathered gives what was gathered of the message back.
+func (r *Receiver) dropGathered() {
+	if r.owned {
+		r.gathered, r.owned = nil, false
+	}
+	r.giveBack(&r.gathered)
 }
 
 func (r *Receiver) giveBack(b *[]byte) {

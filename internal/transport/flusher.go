@@ -25,9 +25,11 @@ type DeadlineWriter interface {
 type Flusher struct {
 	sync.Mutex
 
-	// Take appends the next bytes to write to dst, a bounded number of them, and returns it; nothing appended means
-	// nothing to write. Called with the mutex held.
+	// Take appends the next bytes to write to dst, which is empty, a bounded number of them, and returns it, or something in
+	// exchange for it; nothing appended means nothing to write. Called with the mutex held.
 	Take func(dst []byte) []byte
+	// Size, if set, says for how many bytes Take would like to have room. Called with the mutex held.
+	Size func() int
 	// Failed is told the first write error, once, without the mutex. The owner tears the connection down.
 	Failed func(error)
 	// Wrote, if set, is called with the mutex held after each successful Write.
@@ -165,6 +167,14 @@ func (f *Flusher) flush() {
 	f.run(false)
 }
 
+// size is how large the buffer of the first Write is to be.
+func (f *Flusher) size() int {
+	if f.Size == nil {
+		return flushSize
+	}
+	return min(max(f.Size(), flushSize), maxFlushSize)
+}
+
 // run writes until nothing is left. The caller has set flushing.
 func (f *Flusher) run(yield bool) {
 	if yield {
@@ -172,7 +182,7 @@ func (f *Flusher) run(yield bool) {
 		runtime.Gosched()
 	}
 	f.Lock()
-	buf := GetBuffer(flushSize)
+	buf := GetBuffer(f.size())
 	var err error
 	for err == nil {
 		out := f.Take(buf[:0])
@@ -219,5 +229,5 @@ const (
 	maxDeferral = time.Millisecond
 	// A flush takes flushSize at first, and up to maxFlushSize at a time where that was not enough.
 	flushSize    = 32 << 10
-	maxFlushSize = 64 << 10
+	maxFlushSize = 128 << 10
 )

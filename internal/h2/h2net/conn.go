@@ -99,6 +99,7 @@ func newConn(nc net.Conn, cfg h2.Config, writeTimeout time.Duration, r role) *co
 	c.f.Timeout = writeTimeout
 	c.f.Watched = true
 	c.f.Take = c.take
+	c.f.Size = c.eng.OutputSize
 	c.f.Failed = c.writeFailed
 	return c
 }
@@ -108,11 +109,11 @@ func (c *conn) take(dst []byte) []byte {
 	if c.mute {
 		return dst
 	}
-	limit := cap(dst) - largestFrame
-	if limit <= 0 {
-		limit = cap(dst)
+	if out := c.eng.SwapOutput(dst); out != nil {
+		dst = out
+	} else {
+		dst = c.eng.AppendOutput(dst, cap(dst))
 	}
-	dst = c.eng.AppendOutput(dst, limit)
 	if len(c.awaitingEnd) > 0 {
 		c.written()
 	}
@@ -292,6 +293,4 @@ const (
 	defaultWriteTimeout = 30 * time.Second
 	// closeLinger is how long the peer has to close its side after we closed ours.
 	closeLinger = time.Second
-	// largestFrame is by how much AppendOutput exceeds its limit in the worst case.
-	largestFrame = 16384 + 9
 )

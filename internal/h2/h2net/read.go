@@ -78,7 +78,7 @@ func (c *conn) run(gen uint32) {
 		}
 		if n > 0 {
 			r.dispatching = true
-			r.took = c.eng.Recv(now, r.in)
+			r.took += c.eng.Recv(now, r.in[r.took:])
 		}
 		if err != nil {
 			r.fatal = err
@@ -172,12 +172,19 @@ func (c *conn) wake() {
 }
 
 // makeRoom moves what the engine has left to the beginning of a buffer of the right size: twice the last Read, so that
-// it grows when busy and shrinks when idle.
+// it grows when busy and shrinks when idle; twice of that where Reads end inside frames, so that not every rest is moved.
 func (c *conn) makeRoom() {
 	r := &c.reading
 	rest := r.in[r.took:]
+	if last := max(r.last, minReadBuffer); len(rest) > 0 && cap(r.in)-len(r.in) >= last && cap(r.in) <= 8*last {
+		return
+	}
 	r.took = 0
-	want := min(max(2*r.last, minReadBuffer), maxReadBuffer)
+	want := 2 * r.last
+	if len(rest) > 0 {
+		want = 4 * r.last
+	}
+	want = min(max(want, minReadBuffer), maxReadBuffer)
 	if r.last == quiet {
 		want = quietReadBuffer
 	}

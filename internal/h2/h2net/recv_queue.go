@@ -20,18 +20,14 @@ func (q *recvQueue) rest() []byte {
 	return q.data[q.off:]
 }
 
-// appended returns q, or a new one, with a copy of p at its end.
-func (q *recvQueue) appended(p []byte) *recvQueue {
-	if q == nil {
-		q = recvQueues.Get().(*recvQueue)
-	}
+// append keeps a copy of p, and room for so many bytes in all where it needs a larger buffer.
+func (q *recvQueue) append(p []byte, room int) {
 	if need := len(q.data) + len(p); need > cap(q.data) {
-		grown := append(transport.GetBuffer(max(need, 2*cap(q.data))), q.rest()...)
+		grown := append(transport.GetBuffer(max(need, 2*cap(q.data), room)), q.rest()...)
 		q.freeData()
 		q.data, q.off = grown, 0
 	}
 	q.data = append(q.data, p...)
-	return q
 }
 
 // free gives q back, which may be nil. Nobody may refer to its bytes any more.

@@ -3,6 +3,7 @@ package h2net
 import (
 	"errors"
 	"io"
+	"math/bits"
 	"net"
 	"net/http"
 	"os"
@@ -39,7 +40,9 @@ type stream struct {
 
 	err error // why the stream ended before its time: *StreamError, *ConnError
 
-	id       uint32
+	id uint32
+	// The last Receive returned 1<<expected bytes or less: as large a buffer the next one's begins with.
+	expected uint8
 	eof      bool // the peer ended its side
 	closed   bool // Close or Abort was called
 	busy     bool // a goroutine is in recv
@@ -97,6 +100,7 @@ func (st *stream) Receive() ([]byte, error) {
 	for {
 		if st.queued != nil && !st.closed {
 			p := st.lend()
+			st.expected = uint8(bits.Len(uint(len(p) - 1)))
 			st.settle()
 			st.flushCredit()
 			return p, nil
@@ -263,9 +267,13 @@ func (st *stream) wakeSoon() {
 
 // queue keeps a copy of p for later. The window bounds what can come together there.
 func (st *stream) queue(p []byte) {
-	if len(p) > 0 {
-		st.queued = st.queued.appended(p)
+	if len(p) == 0 {
+		return
 	}
+	if st.queued == nil {
+		st.queued = recvQueues.Get().(*recvQueue)
+	}
+	st.queued.append(p, min(1<<st.expected, maxExpected))
 }
 
 // recvEnd takes the peer's END_STREAM without DATA.
@@ -392,6 +400,9 @@ const (
 	// maxJoinedFrame is the largest payload that is moved to come with what was before it, maxJoined when it is enough.
 	maxJoinedFrame = 2 << 10
 	maxJoined      = 16 << 10
+
+	// maxExpected bounds the buffer that a stream begins with, in bytes.
+	maxExpected = 256 << 10
 )
 
 // Names that read better than wire's at their places.
