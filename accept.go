@@ -70,6 +70,19 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	acceptor := transport.AcceptorFrom(r.Context())
 	foreign := foreignAccept(r)
+	agreed, h, err := opts.agree(w, r, acceptor, foreign)
+	if err != nil {
+		return nil, refuse(w, err)
+	}
+	stream, serr := openStream(w, r, h, acceptor, foreign)
+	if serr != nil {
+		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
+	}
+	return opts.newConn(r, stream, agreed), nil
+}
+
+// agree looks at the request; h is what the response's header becomes.
+func (o *AcceptOptions) agree(w http.ResponseWriter, r *http.Request, acceptor transport.Acceptor, foreign acceptFunc) (agreed handshake.Agreement, h http.Header, err *handshake.Error) {
 	req := handshake.Request{
 		Method: r.Method, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Host: r.Host, Header: r.Header,
 	}
@@ -80,39 +93,41 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		req.Method = http.MethodGet
 	}
 	if r.ProtoMajor >= 2 && acceptor == nil && foreign == nil {
-		return nil, refuse(w, noExtendedConnect(r))
+		return agreed, nil, noExtendedConnect(r)
 	}
-	if err := handshake.CheckRequest(req); err != nil {
-		return nil, refuse(w, err)
+	if err = handshake.CheckRequest(req); err != nil {
+		return agreed, nil, err
 	}
-	if !opts.InsecureSkipVerify {
-		if err := handshake.CheckOrigin(req, isSecure(r), opts.OriginPatterns); err != nil {
-			return nil, refuse(w, err)
+	if !o.InsecureSkipVerify {
+		if err = handshake.CheckOrigin(req, isSecure(r), o.OriginPatterns); err != nil {
+			return agreed, nil, err
 		}
 	}
-	if !opts.AllowEarlyData && InEarlyData(r) {
-		return nil, refuse(w, tooEarly())
+	if !o.AllowEarlyData && InEarlyData(r) {
+		return agreed, nil, tooEarly()
 	}
-	agreed, err := handshake.Agree(r.Header, opts.support())
-	if err != nil {
-		return nil, refuse(w, err)
+	if agreed, err = handshake.Agree(r.Header, o.support()); err != nil {
+		return agreed, nil, err
 	}
-	h := w.Header().Clone()
-	if h == nil {
+	if h = w.Header().Clone(); h == nil {
 		h = make(http.Header)
 	}
 	key := r.Header.Get("Sec-Websocket-Key")
-	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
-	stream, serr := openStream(w, r, h, acceptor, foreign)
-	if serr != nil {
-		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
+	if x, ok := acceptor.(*crossing); ok && x.ownKey {
+		key = ""
 	}
+	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
+	return agreed, h, nil
+}
+
+//go:noinline
+func (o *AcceptOptions) newConn(r *http.Request, stream transport.Stream, agreed handshake.Agreement) *Conn {
 	reg := registryOf(r)
-	opt := opts.connOptions(agreed)
-	opt.observer, opt.registry = opts.observer(reg), reg
+	opt := o.connOptions(agreed)
+	opt.observer, opt.registry = o.observer(reg), reg
 	c := newConn(stream, opt.shared())
 	reg.add(c)
-	return c, nil
+	return c
 }
 
 func openStream(w http.ResponseWriter, r *http.Request, h http.Header, a transport.Acceptor, foreign acceptFunc) (transport.Stream, error) {

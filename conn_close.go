@@ -123,7 +123,7 @@ func (c *Conn) awaitClose() error {
 		c.reader = nil
 		c.setMode(false, false)
 		for err == nil {
-			_, err = c.nextEvent(ctx)
+			_, err = c.nextPiece(ctx)
 		}
 	}
 	c.mu.Lock()

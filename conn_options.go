@@ -27,22 +27,28 @@ type connOptions struct {
 // shared returns options that are the same as o, and other Conns' where they were used lately.
 func (o connOptions) shared() *connOptions {
 	if o.onPing != nil || o.onPong != nil {
-		return &o // functions cannot be compared
+		return o.kept() // functions cannot be compared
 	}
 	recentOptions.Lock()
 	defer recentOptions.Unlock()
 	for _, w := range recentOptions.list {
-		if have := w.Value(); have != nil && have.same(&o) {
+		if have := w.Value(); have != nil && have.same(o) {
 			return have
 		}
 	}
-	recentOptions.list[recentOptions.next] = weak.Make(&o)
+	kept := o.kept()
+	recentOptions.list[recentOptions.next] = weak.Make(kept)
 	recentOptions.next = (recentOptions.next + 1) % len(recentOptions.list)
-	return &o
+	return kept
 }
 
+// kept returns a copy that the garbage collector keeps. Inlined, it would make one of every o.
+//
+//go:noinline
+func (o connOptions) kept() *connOptions { return &o }
+
 // same compares two options without functions.
-func (o *connOptions) same(p *connOptions) bool {
+func (o *connOptions) same(p connOptions) bool {
 	if (o.deflate == nil) != (p.deflate == nil) || o.deflate != nil && *o.deflate != *p.deflate {
 		return false
 	}

@@ -119,6 +119,20 @@ func (c *Conn) Draining() bool { return c.goAwaySent || c.goAwayReceived || c.fa
 // Violations counts the rules that the peer has broken.
 func (c *Conn) Violations() int { return c.violationCount }
 
+// letGoOfInput makes the decoder forget where the last field block lay: it keeps what Write was given, and with it the
+// driver's whole buffer.
+func (c *Conn) letGoOfInput() {
+	if c.failed {
+		return
+	}
+	c.dec.SetEmitEnabled(false)
+	_, _ = c.dec.Write(indexedField)
+	_ = c.dec.Close()
+}
+
+// indexedField is a field of the static table, which changes nothing in the decoder. RFC 7541, Section 6.1.
+var indexedField = []byte{0x82}
+
 // Trim gives storage back that a quiet connection does not need. It does nothing while events or output wait.
 func (c *Conn) Trim() {
 	if c.HasOutput() || c.nextEvent < len(c.events) {
@@ -132,6 +146,7 @@ func (c *Conn) Trim() {
 	c.encoded = nil
 	if !c.block.open {
 		c.block = fieldBlock{}
+		c.letGoOfInput()
 	}
 	// A map does not shrink by itself.
 	if c.mostStreams > 64 && len(c.streams) < c.mostStreams/4 {

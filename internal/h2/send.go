@@ -128,6 +128,9 @@ func (c *Conn) SendData(s *Stream, head, body []byte, end bool) {
 	}
 	// Others that wait come first, unless nothing but END_STREAM is to be sent.
 	if s.pending == nil && (c.ready.head == nil || len(head)+len(body) == 0) {
+		if n := wire.HeaderLen + len(head) + len(body); n > cap(c.out)-len(c.out) && n <= smallOut {
+			c.growOut()
+		}
 		head, body = c.sendNow(s, head, body, end)
 		if len(head)+len(body) == 0 {
 			return
@@ -138,6 +141,19 @@ func (c *Conn) SendData(s *Stream, head, body []byte, end bool) {
 		c.queueData(s, head, body)
 	}
 }
+
+// growOut makes room for a small message. Here, and not where the bytes are appended, because that is deep in the stack of a
+// goroutine which could do with 2 KiB.
+//
+//go:noinline
+func (c *Conn) growOut() {
+	out := make([]byte, len(c.out), max(2*cap(c.out), smallOut))
+	copy(out, c.out)
+	c.out = out
+}
+
+// smallOut is the smallest output buffer.
+const smallOut = 2 << 10
 
 // queueData lets bytes wait on the stream.
 func (c *Conn) queueData(s *Stream, head, body []byte) {

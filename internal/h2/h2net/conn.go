@@ -47,6 +47,7 @@ type conn struct {
 
 	pings  map[[8]byte]chan<- time.Duration
 	fields []h2.Field // used again for every field section that is sent
+	names  []string   // the same, for what sorts it
 
 	goAway   *ConnError // the peer's GOAWAY
 	failure  *ConnError // why the engine gave the connection up; the reading goroutine ends it

@@ -13,8 +13,8 @@ import (
 //   - what arrives for the stuck stream is queued without giving credit, so that a window bounds it;
 //   - when the callback returns, its goroutine gives it what was queued, in order, and ends.
 //
-// The timer is armed by the first callback and then ticks as long as there are callbacks, so that a busy connection
-// does not set a timer for each. A quiet one has one tick more, which gives the engine's storage back.
+// The timer is armed by the first input and then ticks as long as there is some, so that a busy connection does not set a
+// timer for each callback. A quiet one has one tick more, which gives the engine's storage back.
 type watch struct {
 	timer *time.Timer
 	armed bool
@@ -22,7 +22,7 @@ type watch struct {
 
 	stuckable bool    // the reading goroutine is in a callback or in a write
 	callee    *stream // the callback's
-	seq       uint32  // counts them
+	seq       uint32  // counts them, and batches of input
 
 	seen      uint32 // seq at the last tick
 	seenStuck bool   // stuckable with the same seq at the last tick
@@ -32,6 +32,11 @@ type watch struct {
 func (c *conn) watchBegin(st *stream) {
 	w := &c.reading.watch
 	w.stuckable, w.callee = true, st
+	w.note(c)
+}
+
+// note says that something happens on the connection. Called with the lock held.
+func (w *watch) note(c *conn) {
 	w.seq++
 	if !w.armed {
 		w.armed, w.quiet, w.seen, w.seenStuck = true, false, w.seq, false
@@ -86,7 +91,7 @@ func (c *conn) rest() {
 // trim gives back what a quiet connection does not need.
 func (c *conn) trim() {
 	c.eng.Trim()
-	c.fields = nil
+	c.fields, c.names = nil, nil
 	c.reading.wakes = slices.Clip(c.reading.wakes)
 	if len(c.ending) == 0 {
 		c.ending = nil

@@ -78,6 +78,7 @@ func (c *conn) run(gen uint32) {
 		}
 		if n > 0 {
 			r.dispatching = true
+			r.watch.note(c)
 			r.took += c.eng.Recv(now, r.in[r.took:])
 		}
 		if err != nil {

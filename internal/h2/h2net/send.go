@@ -10,13 +10,26 @@ import (
 
 // Send implements transport.Stream.
 func (st *stream) Send(head, body []byte) (int, error) {
-	f := &st.c.f
-	f.Lock()
+	c := st.c
+	c.f.Lock()
+	n := len(head) + len(body)
+	if n == 0 || n > c.sendQueue || st.sending || st.sendErr() != nil || st.s.Pending() > c.sendQueue {
+		return st.sendSlowly(head, body)
+	}
+	c.eng.SendData(st.s, head, body, false)
+	c.f.Flush()
+	return n, nil
+}
+
+// sendSlowly is Send where it may have to wait, or cannot send. Called with the lock held; unlocks it.
+//
+//go:noinline
+func (st *stream) sendSlowly(head, body []byte) (int, error) {
 	n, err := st.send(head, body)
 	if n > 0 {
-		f.Flush()
+		st.c.f.Flush()
 	} else {
-		f.Unlock()
+		st.c.f.Unlock()
 	}
 	return n, err
 }

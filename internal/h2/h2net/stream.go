@@ -98,21 +98,31 @@ func (st *stream) Receive() ([]byte, error) {
 	st.lent.free()
 	st.lent = nil
 	for {
-		if st.queued != nil && !st.closed {
-			p := st.lend()
-			st.expected = uint8(bits.Len(uint(len(p) - 1)))
-			st.settle()
-			st.flushCredit()
-			return p, nil
-		}
-		if err := st.recvErr(); err != nil {
-			f.Unlock()
-			return nil, err
+		if p, err := st.take(); p != nil || err != nil {
+			return p, err
 		}
 		if !st.waitInput() {
 			return nil, errReceivers
 		}
 	}
+}
+
+// take is Receive without waiting. Called with the lock held, and keeps it if it returns nothing.
+//
+//go:noinline
+func (st *stream) take() ([]byte, error) {
+	if st.queued != nil && !st.closed {
+		p := st.lend()
+		st.expected = uint8(bits.Len(uint(len(p) - 1)))
+		st.settle()
+		st.flushCredit()
+		return p, nil
+	}
+	err := st.recvErr()
+	if err != nil {
+		st.c.f.Unlock()
+	}
+	return nil, err
 }
 
 // lend takes what is queued and gives credit for it.
