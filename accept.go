@@ -74,51 +74,15 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	acceptor := transport.AcceptorFrom(r.Context())
 	foreign := foreignAccept(r)
-	req := handshake.Request{
-		Method: r.Method, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Host: r.Host, Header: r.Header,
-	}
-	if acceptor != nil {
-		req.ProtoMajor, req.ProtoMinor = 2, 0 // whatever Bridge shows
-	}
-	deny := func(err *handshake.Error) (*Conn, error) {
-		if acceptor == nil && r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" && err.Header["Connection"] == nil {
-			// What comes behind a request for an Upgrade may be meant for the tunnel, and must not be taken for another request. RFC 9931.
-			w.Header()["Connection"] = []string{"close"}
-		}
-		return nil, refuse(w, err)
-	}
-	if foreign != nil {
-		req.Method = http.MethodGet
-	}
-	if r.ProtoMajor >= 2 && acceptor == nil && foreign == nil {
-		return deny(noExtendedConnect(r))
-	}
-	if err := handshake.CheckRequest(req); err != nil {
-		return deny(err)
-	}
-	if !opts.InsecureSkipVerify {
-		if err := handshake.CheckOrigin(req, isSecure(r), opts.OriginPatterns); err != nil {
-			return deny(err)
-		}
-	}
-	if !opts.AllowEarlyData && InEarlyData(r) {
-		return deny(tooEarly())
-	}
-	agreed, err := handshake.Agree(r.Header, opts.support())
+	agreed, h, err := opts.agree(w, r, acceptor, foreign)
 	if err != nil {
-		return deny(err)
+		return nil, deny(w, r, err)
 	}
 	reg := registryOf(r)
-	ip, full := reg.takeWebSocket(r.RemoteAddr)
-	if full != nil {
-		return deny(full)
+	ip, err := reg.takeWebSocket(r.RemoteAddr)
+	if err != nil {
+		return nil, deny(w, r, err)
 	}
-	h := w.Header().Clone()
-	if h == nil {
-		h = make(http.Header)
-	}
-	key := r.Header.Get("Sec-Websocket-Key")
-	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
 	stream, serr := openStream(w, r, h, acceptor, foreign)
 	if serr != nil {
 		if ip != nil {
@@ -126,12 +90,66 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		}
 		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
 	}
-	opt := opts.connOptions(agreed.Deflate)
-	opt.observer = opts.observer(reg)
-	c := newConn(stream, opt, agreed.Subprotocol)
+	return opts.newConn(r, stream, agreed, ip), nil
+}
+
+// deny refuses r for a WebSocket.
+func deny(w http.ResponseWriter, r *http.Request, err *handshake.Error) *HandshakeError {
+	if r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" && err.Header["Connection"] == nil && transport.AcceptorFrom(r.Context()) == nil {
+		// What comes behind a request for an Upgrade may be meant for the tunnel, and must not be taken for another request. RFC 9931.
+		w.Header()["Connection"] = []string{"close"}
+	}
+	return refuse(w, err)
+}
+
+// agree looks at the request; h is what the response's header becomes.
+func (o *AcceptOptions) agree(w http.ResponseWriter, r *http.Request, acceptor transport.Acceptor, foreign acceptFunc) (agreed handshake.Agreement, h http.Header, err *handshake.Error) {
+	req := handshake.Request{
+		Method: r.Method, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Host: r.Host, Header: r.Header,
+	}
+	if acceptor != nil {
+		req.ProtoMajor, req.ProtoMinor = 2, 0 // whatever Bridge shows
+	}
+	if foreign != nil {
+		req.Method = http.MethodGet
+	}
+	if r.ProtoMajor >= 2 && acceptor == nil && foreign == nil {
+		return agreed, nil, noExtendedConnect(r)
+	}
+	if err = handshake.CheckRequest(req); err != nil {
+		return agreed, nil, err
+	}
+	if !o.InsecureSkipVerify {
+		if err = handshake.CheckOrigin(req, isSecure(r), o.OriginPatterns); err != nil {
+			return agreed, nil, err
+		}
+	}
+	if !o.AllowEarlyData && InEarlyData(r) {
+		return agreed, nil, tooEarly()
+	}
+	if agreed, err = handshake.Agree(r.Header, o.support()); err != nil {
+		return agreed, nil, err
+	}
+	if h = w.Header().Clone(); h == nil {
+		h = make(http.Header)
+	}
+	key := r.Header.Get("Sec-Websocket-Key")
+	if x, ok := acceptor.(*crossing); ok && x.ownKey {
+		key = ""
+	}
+	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
+	return agreed, h, nil
+}
+
+//go:noinline
+func (o *AcceptOptions) newConn(r *http.Request, stream transport.Stream, agreed handshake.Agreement, ip *ipCount) *Conn {
+	reg := registryOf(r)
+	opt := o.connOptions(agreed)
+	opt.observer, opt.registry = o.observer(reg), reg
+	c := newConn(stream, opt.shared())
 	c.ip = ip
 	reg.add(c)
-	return c, nil
+	return c
 }
 
 func openStream(w http.ResponseWriter, r *http.Request, h http.Header, a transport.Acceptor, foreign acceptFunc) (transport.Stream, error) {
@@ -165,10 +183,10 @@ func (o *AcceptOptions) support() handshake.Support {
 	return handshake.Support{Subprotocols: o.Subprotocols, Deflate: o.CompressionMode.support()}
 }
 
-func (o *AcceptOptions) connOptions(d *deflate.Params) *connOptions {
-	return &connOptions{
-		side: frame.Server, deflate: d, threshold: o.CompressionMode.threshold(o.CompressionThreshold),
-		onPing: o.OnPingReceived, onPong: o.OnPongReceived, keepalive: keepaliveOf(o.KeepAlive), maxMessage: o.ReadLimit,
+func (o *AcceptOptions) connOptions(a handshake.Agreement) connOptions {
+	return connOptions{
+		side: frame.Server, deflate: a.Deflate, subprotocol: a.Subprotocol, threshold: o.CompressionMode.threshold(o.CompressionThreshold),
+		onPing: o.OnPingReceived, onPong: o.OnPongReceived, keepalive: keepaliveOf(o.KeepAlive), readLimit: o.ReadLimit,
 	}
 }
 

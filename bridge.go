@@ -86,7 +86,7 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // request's context.
 type crossing struct {
 	w       http.ResponseWriter
-	r       *http.Request      // as the server shows it
+	r       *http.Request      // as the server shows it; nil where native's stream was accepted
 	native  transport.Acceptor // nil on a server that is not ours
 	foreign acceptFunc         // nil on one that is
 
@@ -150,6 +150,9 @@ func (x *crossing) Accept(h http.Header) (transport.Stream, error) {
 	}
 	s, err := x.open(h)
 	x.stream = s
+	if err == nil && x.native != nil {
+		x.r = nil // the handler may go on for as long as the WebSocket
+	}
 	return s, err
 }
 
@@ -252,7 +255,13 @@ func (x *crossing) FlushError() error {
 }
 
 // InEarlyData and AwaitHandshake are what package transport asks a server's Acceptor.
-func (x *crossing) InEarlyData() bool { return InEarlyData(x.r) }
+func (x *crossing) InEarlyData() bool {
+	if x.native == nil {
+		return InEarlyData(x.r)
+	}
+	a, ok := x.native.(interface{ InEarlyData() bool })
+	return ok && a.InEarlyData()
+}
 
 func (x *crossing) AwaitHandshake(ctx context.Context) error {
 	if a, ok := x.native.(interface{ AwaitHandshake(context.Context) error }); ok {

@@ -124,7 +124,7 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 	srv.ConnectRules = connectRules
 	if advert != nil {
 		srv.AltSvc = h2net.AltSvc{Value: func(string) string { return advert.value() }, Frame: true}
-		s.Handler = altSvcHandler{next: s.Handler, advert: advert}
+		s.Handler = &altSvcHandler{next: s.Handler, advert: advert}
 	}
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = s.ErrorLog
@@ -230,8 +230,26 @@ func (o *ServerOptions) conn(s *http.Server, h http.Handler, reg *registry) h2ne
 	if bc, ok := h.(interface{ BaseContext() context.Context }); ok {
 		opt.BaseContext = bc.BaseContext()
 	}
-	opt.Handler = o.bridged(h) // outside of s.Handler, which may be set later
+	opt.Handler = o.bridged(&connHandler{server: s, alpn: h}) // outside of s.Handler, which may be set later
 	return opt
+}
+
+// A connHandler is what net/http gives a connection to serve it with, less most of its stack, which a handler that goes on for
+// as long as its WebSocket would pin.
+type connHandler struct {
+	server *http.Server
+	alpn   http.Handler
+}
+
+func (h *connHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method == http.MethodOptions || r.TLS == nil || r.RemoteAddr == "" || r.Body == nil:
+		h.alpn.ServeHTTP(w, r) // it completes the request, and may answer "OPTIONS *" itself
+	case h.server.Handler == nil:
+		http.DefaultServeMux.ServeHTTP(w, r)
+	default:
+		h.server.Handler.ServeHTTP(w, r)
+	}
 }
 
 func (o *ServerOptions) bridged(h http.Handler) http.Handler {

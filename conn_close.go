@@ -93,7 +93,7 @@ func (c *Conn) claimClose(code StatusCode, reason string) bool {
 		return false
 	}
 	c.closeSent = true
-	c.observed.sendClose(code, reason)
+	c.observed().sendClose(code, reason)
 	return true
 }
 
@@ -119,7 +119,7 @@ func (c *Conn) queueClose(ctx context.Context, code StatusCode, reason string) e
 func (c *Conn) endSending() {
 	c.sendEnded.Store(true)
 	c.mu.Lock()
-	c.writeCancel.drop()
+	c.dropHook(writeDeadline)
 	c.mu.Unlock()
 }
 
@@ -174,9 +174,10 @@ func (c *Conn) awaitClose() error {
 	err := c.reading.lock(ctx)
 	if err == nil {
 		defer c.reading.unlock()
-		c.reader, c.recv.Whole = nil, false
+		c.reader = nil
+		c.setMode(false, false)
 		for err == nil {
-			_, err = c.nextEvent(ctx)
+			_, err = c.nextPiece(ctx)
 		}
 	}
 	c.mu.Lock()
@@ -204,7 +205,7 @@ func (c *Conn) recvClose(ev proto.Event) error {
 	if c.err == nil {
 		c.err = err
 	}
-	c.observed.recvClose(ev, c.closeSent)
+	c.observed().recvClose(ev, c.closeSent)
 	c.mu.Unlock()
 	// "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send a Close
 	// frame in response. (When sending a Close frame in response, the endpoint typically echos the status code it
@@ -222,7 +223,7 @@ func (c *Conn) endWith(err error, code StatusCode, reason string) {
 	sent := c.closeSent
 	c.closeSent = true
 	if !sent {
-		c.observed.sendClose(code, reason)
+		c.observed().sendClose(code, reason)
 	}
 	c.mu.Unlock()
 	if sent {

@@ -19,14 +19,15 @@ func (c *Conn) Ping(ctx context.Context) error {
 		c.mu.Unlock()
 		return c.closedFor("ping")
 	}
-	if c.pings == nil {
-		c.pings = make(map[string]chan struct{})
+	r := c.rarely()
+	if r.pings == nil {
+		r.pings = make(map[string]chan struct{})
 	}
-	c.pings[payload] = ch
+	r.pings[payload] = ch
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		delete(c.pings, payload)
+		delete(r.pings, payload)
 		c.mu.Unlock()
 	}()
 	if err := c.sendPing(ctx, []byte(payload)); err != nil {
@@ -51,7 +52,7 @@ func (c *Conn) sendPing(ctx context.Context, payload []byte) error {
 	if c.sendEnded.Load() {
 		return c.closedFor("ping")
 	}
-	c.tie(&c.writeCancel, ctx)
+	c.tie(writeDeadline, ctx)
 	_, err := c.stream.Send(c.controlFrame(frame.Ping, payload), nil)
 	if err != nil {
 		return c.sendFailed(ctx, err, true)
@@ -79,7 +80,7 @@ func (c *Conn) recvPing(payload []byte) {
 		return
 	}
 	c.mu.Lock()
-	c.pongDue = append([]byte{}, payload...)
+	c.rarely().pongDue = append([]byte{}, payload...)
 	c.hasPong.Store(true)
 	c.mu.Unlock()
 }
@@ -87,14 +88,15 @@ func (c *Conn) recvPing(payload []byte) {
 // retryPong sends the Pong that found no room. Called with writing held.
 func (c *Conn) retryPong() {
 	c.mu.Lock()
-	due := c.pongDue
-	c.pongDue = nil
+	r := c.rarely()
+	due := r.pongDue
+	r.pongDue = nil
 	c.hasPong.Store(false)
 	c.mu.Unlock()
 	if !c.stream.TrySend(c.controlFrame(frame.Pong, due)) {
 		c.mu.Lock()
-		if c.pongDue == nil {
-			c.pongDue = due
+		if r.pongDue == nil {
+			r.pongDue = due
 			c.hasPong.Store(true)
 		}
 		c.mu.Unlock()
@@ -107,8 +109,11 @@ func (c *Conn) recvPong(payload []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ch := c.pings[string(payload)]; ch != nil {
-		delete(c.pings, string(payload))
+	if c.rare == nil {
+		return
+	}
+	if ch := c.rare.pings[string(payload)]; ch != nil {
+		delete(c.rare.pings, string(payload))
 		close(ch)
 	}
 }
@@ -121,7 +126,7 @@ func (c *Conn) startKeepalive() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.keepalive = time.AfterFunc(c.opt.keepalive, c.keepaliveTick)
+	c.rarely().keepalive = time.AfterFunc(c.opt.keepalive, c.keepaliveTick)
 }
 
 func (c *Conn) keepaliveTick() {
@@ -130,19 +135,20 @@ func (c *Conn) keepaliveTick() {
 		c.mu.Unlock()
 		return
 	}
+	r := c.rare
 	heard := c.heard.Swap(false)
 	// Without a reader no Pong could be seen: silence says nothing then.
-	silent := !heard && (c.handled.Load() || c.waiting.Load())
-	dead := silent && c.doubted
+	silent := !heard && c.reading.taken()
+	dead := silent && r.doubted
 	// Nor does it of a reader that has come only now: what it finds waiting counts.
-	c.doubted = silent && c.pinged && !c.doubted
-	c.pinged = !heard
-	if c.doubted {
-		c.keepalive.Reset(keepaliveGrace)
+	r.doubted = silent && r.pinged && !r.doubted
+	r.pinged = !heard
+	if r.doubted {
+		r.keepalive.Reset(keepaliveGrace)
 		c.mu.Unlock()
 		return
 	}
-	c.keepalive.Reset(c.opt.keepalive)
+	r.keepalive.Reset(c.opt.keepalive)
 	c.mu.Unlock()
 	switch {
 	case dead:

@@ -105,7 +105,7 @@ func (c *Conn) sendFrame(ctx context.Context, op frame.Opcode, p []byte, fin, co
 		scratch = transport.GetBuffer(len(p)/2 + 64)
 	}
 	head, body, scratch := c.send.Message(scratch, op, p, fin, compress, key)
-	c.tie(&c.writeCancel, ctx)
+	c.tie(writeDeadline, ctx)
 	var sent int
 	var err error
 	for {
@@ -114,7 +114,7 @@ func (c *Conn) sendFrame(ctx context.Context, op frame.Opcode, p []byte, fin, co
 			break
 		}
 		// The deadline of an earlier context fired late: it is not this call's.
-		c.tie(&c.writeCancel, ctx)
+		c.tie(writeDeadline, ctx)
 	}
 	if scratch != nil {
 		transport.PutBuffer(scratch)

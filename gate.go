@@ -11,8 +11,8 @@ import (
 // that fake time (testing/synctest) goes on while somebody waits.
 type gate struct {
 	state   atomic.Int64
-	mu      sync.Mutex // guards waiters
-	waiters []chan struct{}
+	mu      sync.Mutex       // guards waiters
+	waiters *[]chan struct{} // nil: nobody waits
 
 	fresh traffic // guarded by the gate itself: not in what sum returns yet
 	bytes atomic.Int64
@@ -44,7 +44,10 @@ func (g *gate) lock(ctx context.Context) error {
 		}
 	}
 	ch := make(chan struct{})
-	g.waiters = append(g.waiters, ch)
+	if g.waiters == nil {
+		g.waiters = new([]chan struct{})
+	}
+	*g.waiters = append(*g.waiters, ch)
 	g.mu.Unlock()
 	select {
 	case <-ch:
@@ -52,14 +55,32 @@ func (g *gate) lock(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
-	if i := slices.Index(g.waiters, ch); i >= 0 {
-		g.waiters = slices.Delete(g.waiters, i, i+1)
-		g.mu.Unlock()
+	found := g.drop(ch)
+	g.mu.Unlock()
+	if found {
 		return ctx.Err()
 	}
-	g.mu.Unlock()
 	g.unlock() // it became ours in between
 	return ctx.Err()
+}
+
+// taken reports whether somebody has the gate.
+func (g *gate) taken() bool { return g.state.Load()&gateHeld != 0 }
+
+// drop takes ch out of the waiters, if it is there. Called with mu held.
+func (g *gate) drop(ch chan struct{}) bool {
+	if g.waiters == nil {
+		return false
+	}
+	i := slices.Index(*g.waiters, ch)
+	if i < 0 {
+		return false
+	}
+	*g.waiters = slices.Delete(*g.waiters, i, i+1)
+	if len(*g.waiters) == 0 {
+		g.waiters = nil
+	}
+	return true
 }
 
 // tryLock takes the gate if nobody has it.
@@ -87,17 +108,14 @@ func (g *gate) unlock() {
 // unlockSlowly is unlock where somebody waits or came just now.
 func (g *gate) unlockSlowly(n int64) {
 	g.mu.Lock()
-	if len(g.waiters) == 0 { // whoever waited has given up
+	if g.waiters == nil { // whoever waited has given up
 		g.state.Add(n - gateHeld - g.state.Load()&gateContended)
 		g.mu.Unlock()
 		return
 	}
 	g.state.Add(n)
-	ch := g.waiters[0]
-	g.waiters = slices.Delete(g.waiters, 0, 1)
-	if len(g.waiters) == 0 {
-		g.waiters = nil
-	}
+	ch := (*g.waiters)[0]
+	g.drop(ch)
 	g.mu.Unlock()
 	close(ch)
 }

@@ -322,8 +322,9 @@ func (c *Conn) observeOpen(ctx context.Context, target string) {
 		o.Opened(ctx, Opened{Conn: c, Side: c.opt.side.String(), Target: target})
 	}
 	c.mu.Lock()
-	c.observed.opened, c.observed.target = true, target
-	over := c.finished && !c.handled.Load() && !c.observed.detached
+	ob := c.observed()
+	ob.opened, ob.target = true, target
+	over := c.finished && !c.handled.Load() && !ob.detached
 	c.mu.Unlock()
 	if over {
 		c.observeClosed()
@@ -333,7 +334,7 @@ func (c *Conn) observeOpen(ctx context.Context, target string) {
 // observeClosed tells the end of c, once. Where there is a Handler, it is called when the last message has been counted.
 func (c *Conn) observeClosed() {
 	c.mu.Lock()
-	ob := c.observed
+	ob := c.observed()
 	if ob == nil || !ob.opened || ob.told || !c.finished {
 		c.mu.Unlock()
 		return

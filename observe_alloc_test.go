@@ -10,12 +10,12 @@ import (
 )
 
 // observed returns an open Conn of a server that somebody observes, with a Handler that answers each message.
-func observed(o *Observer) (*Conn, *inbox) {
-	c := newConn(new(sink), &connOptions{side: frame.Server, observer: o}, "")
+func observed(o *Observer) (*Conn, inbox) {
+	c := newConn(new(sink), &connOptions{side: frame.Server, observer: o})
 	c.observeOpen(context.Background(), "/")
-	c.recv.Whole = true
+	c.setMode(true, false)
 	c.handled.Store(true)
-	return c, &inbox{c: c, h: HandlerFuncs{Message: func(c *Conn, typ MessageType, p []byte) { c.Write(context.Background(), typ, p) }}}
+	return c, inbox{c: c, h: HandlerFuncs{Message: func(c *Conn, typ MessageType, p []byte) { c.Write(context.Background(), typ, p) }}}
 }
 
 // batch is n messages of 125 bytes, as one read from the network brings them.

@@ -66,7 +66,7 @@ func (c *Conn) WritePrepared(ctx context.Context, m *Prepared) error {
 	}
 	e := m.encoding(c)
 	f, scratch := c.prepared(e)
-	c.tie(&c.writeCancel, ctx)
+	c.tie(writeDeadline, ctx)
 	var sent int
 	var err error
 	for {
@@ -75,7 +75,7 @@ func (c *Conn) WritePrepared(ctx context.Context, m *Prepared) error {
 			break
 		}
 		// The deadline of an earlier context fired late: it is not this call's.
-		c.tie(&c.writeCancel, ctx)
+		c.tie(writeDeadline, ctx)
 	}
 	transport.PutBuffer(scratch)
 	if err != nil {

@@ -67,7 +67,6 @@ func (g *registry) add(c *Conn) {
 	if g == nil {
 		return
 	}
-	c.registry = g
 	g.mu.Lock()
 	c.next = g.first
 	if g.first != nil {

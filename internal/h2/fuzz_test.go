@@ -203,7 +203,7 @@ func checkState(t *testing.T, c *Conn) {
 			waiting++
 		}
 		if s.ID != id || s.closed || s.unconsumed < 0 || s.owed < 0 || s.recvWindow+s.owed > int32(c.recvInitial) ||
-			s.inReady != (s.pending != nil && s.sendWindow > 0) || s.pending != nil && s.pendingHead >= len(s.pending) {
+			s.inReady != (s.pending != nil && s.sendWindow > 0) || s.pending != nil && s.Pending() <= 0 {
 			t.Fatalf("stream %d is %+v", id, *s)
 		}
 	}

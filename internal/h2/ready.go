@@ -121,9 +121,10 @@ func (c *Conn) appendTurn(dst []byte, s *Stream, room int) []byte {
 	c.ready.remove(s)
 	n := min(s.Pending(), c.sendCredit(s), maxPayload, room)
 	drained := n == s.Pending()
-	end := drained && s.sendEnd && s.held == nil
-	dst = wire.AppendData(dst, s.ID, s.pending[s.pendingHead:s.pendingHead+n], end)
-	s.pendingHead += n
+	q := s.pending
+	end := drained && s.sendEnd && q.trailers == nil
+	dst = wire.AppendData(dst, s.ID, q.data[q.head:q.head+n], end)
+	q.head += n
 	invariant.Check(n > 0, "stream %d has a turn and sends nothing", s.ID)
 	c.spend(s, n, drained)
 	c.queued -= int64(n)
@@ -135,10 +136,10 @@ func (c *Conn) appendTurn(dst []byte, s *Stream, room int) []byte {
 		c.ready.pushIf(s)
 		return dst
 	}
+	trailers := q.trailers
 	c.dropPending(s)
-	if s.held != nil {
-		dst = c.appendFieldBlock(dst, s, Pseudo{}, s.held.fields, true)
-		s.held = nil
+	if trailers != nil {
+		dst = c.appendFieldBlock(dst, s, Pseudo{}, trailers, true)
 		end = true
 	}
 	if end {
@@ -147,42 +148,51 @@ func (c *Conn) appendTurn(dst []byte, s *Stream, room int) []byte {
 	return dst
 }
 
-// Pending buffers are kept for the next stream that has to wait.
-const maxSpareBytes = 1 << 20
-
-func (c *Conn) appendPending(s *Stream, head, body []byte) []byte {
-	p := s.pending
-	if p == nil {
-		p = c.takeSpare(len(head) + len(body))
-	}
-	if s.pendingHead > 0 && len(p)+len(head)+len(body) > cap(p) {
-		p = p[:copy(p, p[s.pendingHead:])]
-		s.pendingHead = 0
-	}
-	return append(append(p, head...), body...)
+// A sendQueue is what waits on a stream: DATA, and trailers behind it.
+type sendQueue struct {
+	data     []byte // Invariant: head < len(data)
+	head     int    // data[:head] is written
+	trailers []Field
 }
 
-// takeSpare returns a buffer with room for n bytes.
-func (c *Conn) takeSpare(n int) []byte {
+// Queues are kept for the next stream that has to wait.
+const maxSpareBytes = 1 << 20
+
+func (c *Conn) appendPending(s *Stream, head, body []byte) {
+	q := s.pending
+	if q == nil {
+		q = c.takeSpare(len(head) + len(body))
+		s.pending = q
+	}
+	if q.head > 0 && len(q.data)+len(head)+len(body) > cap(q.data) {
+		q.data = q.data[:copy(q.data, q.data[q.head:])]
+		q.head = 0
+	}
+	q.data = append(append(q.data, head...), body...)
+}
+
+// takeSpare returns a queue with room for n bytes.
+func (c *Conn) takeSpare(n int) *sendQueue {
 	for i := len(c.spare) - 1; i >= 0; i-- {
-		if p := c.spare[i]; cap(p) >= n {
+		if q := c.spare[i]; cap(q.data) >= n {
 			c.spare = slices.Delete(c.spare, i, i+1)
-			c.spareBytes -= cap(p)
-			return p[:0]
+			c.spareBytes -= cap(q.data)
+			return q
 		}
 	}
-	return make([]byte, 0, n)
+	return &sendQueue{data: make([]byte, 0, n)}
 }
 
 func (c *Conn) dropPending(s *Stream) {
-	if s.pending == nil {
+	q := s.pending
+	if q == nil {
 		return
 	}
-	s.waits = false
-	c.queued -= int64(s.Pending())
-	if n := cap(s.pending); c.spareBytes+n <= maxSpareBytes {
-		c.spare = append(c.spare, s.pending)
+	s.pending, s.waits = nil, false
+	c.queued -= int64(len(q.data) - q.head)
+	if n := cap(q.data); c.spareBytes+n <= maxSpareBytes {
+		*q = sendQueue{data: q.data[:0]}
+		c.spare = append(c.spare, q)
 		c.spareBytes += n
 	}
-	s.pending, s.pendingHead = nil, 0
 }

@@ -24,11 +24,6 @@ const (
 	assumedSlots = 100
 )
 
-// heldTrailers are trailers behind DATA that waits. They are encoded when it is their turn.
-type heldTrailers struct {
-	fields []Field
-}
-
 // openData is the last frame in the output buffer if it is DATA that may be extended.
 type openData struct {
 	streamID uint32 // 0: none
@@ -102,7 +97,7 @@ func (c *Conn) SendHeaders(s *Stream, p Pseudo, fields []Field, end bool) {
 	}
 	if s.pending != nil {
 		s.sendEnd = true
-		s.held = &heldTrailers{append([]Field(nil), fields...)}
+		s.pending.trailers = append(make([]Field, 0, len(fields)), fields...)
 		return
 	}
 	c.out = c.appendFieldBlock(c.out, s, Pseudo{}, fields, true)
@@ -133,6 +128,9 @@ func (c *Conn) SendData(s *Stream, head, body []byte, end bool) {
 	}
 	// Others that wait come first, unless nothing but END_STREAM is to be sent.
 	if s.pending == nil && (c.ready.head == nil || len(head)+len(body) == 0) {
+		if n := wire.HeaderLen + len(head) + len(body); n > cap(c.out)-len(c.out) && n <= smallOut {
+			c.growOut()
+		}
 		head, body = c.sendNow(s, head, body, end)
 		if len(head)+len(body) == 0 {
 			return
@@ -144,9 +142,22 @@ func (c *Conn) SendData(s *Stream, head, body []byte, end bool) {
 	}
 }
 
+// growOut makes room for a small message. Here, and not where the bytes are appended, because that is deep in the stack of a
+// goroutine which could do with 2 KiB.
+//
+//go:noinline
+func (c *Conn) growOut() {
+	out := make([]byte, len(c.out), max(2*cap(c.out), smallOut))
+	copy(out, c.out)
+	c.out = out
+}
+
+// smallOut is the smallest output buffer.
+const smallOut = 2 << 10
+
 // queueData lets bytes wait on the stream.
 func (c *Conn) queueData(s *Stream, head, body []byte) {
-	s.pending = c.appendPending(s, head, body)
+	c.appendPending(s, head, body)
 	c.queued += int64(len(head) + len(body))
 	c.watchStalls()
 	if s.Pending() > c.cfg.MaxSendQueue {

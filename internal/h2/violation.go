@@ -145,7 +145,7 @@ func (c *Conn) punish(br *breach) {
 	}
 	s := br.stream
 	if s == nil {
-		s = &Stream{ID: br.streamID, conn: c, closed: true, sendEnd: true, recvEnd: true, unknown: true}
+		s = &Stream{ID: br.streamID, closed: true, sendEnd: true, recvEnd: true, unknown: true}
 		c.closedIDs.add(br.streamID, closedByUs)
 	} else {
 		c.closeStream(s, closedByUs)

@@ -83,7 +83,14 @@ const (
 
 // NewReceiver returns a Receiver in chunk mode (Whole off).
 func NewReceiver(cfg Config) *Receiver {
-	r := &Receiver{
+	r := new(Receiver)
+	r.Reset(cfg)
+	return r
+}
+
+// Reset makes r, which must hold nothing, what NewReceiver returns.
+func (r *Receiver) Reset(cfg Config) {
+	*r = Receiver{
 		MaxMessageBytes: cfg.MaxMessageBytes,
 		side:            cfg.Side,
 		params:          cfg.Deflate,
@@ -96,7 +103,13 @@ func NewReceiver(cfg Config) *Receiver {
 	case r.maxFragments < 0:
 		r.maxFragments = math.MaxInt
 	}
-	return r
+}
+
+// Spare frees the last event's payload, and reports whether r knows nothing more of its connection: then Reset may give it to
+// another one meanwhile, and a Receiver just made can go on in its place.
+func (r *Receiver) Spare() bool {
+	r.giveBack(&r.lent)
+	return r.Idle() && r.phase != over && r.inflater == nil
 }
 
 // Recv takes bytes of p until there is an event, and returns it and how many bytes it took. NeedMore: all were taken. An

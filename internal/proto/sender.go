@@ -8,10 +8,10 @@ import (
 // A Sender turns messages into bytes. It keeps the rules of RFC 6455, Section 6.1, that need memory: fragments in order,
 // nothing after a Close frame. Callers serialise. The zero value is not usable.
 type Sender struct {
-	side     frame.Side
 	params   *deflate.Params
 	deflater *deflate.Compressor // made for the first compressed message
 
+	side       frame.Side
 	inMessage  bool
 	compressed bool // the message begun
 	closed     bool

@@ -27,6 +27,9 @@ func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 	}
 	ex.accepted.Store(true)
 	st.c.sendHeaders(st, http.StatusOK, h, nil, false)
+	// A handler may go on for as long as the WebSocket: it keeps of the request what it needs.
+	ex.req, ex.handler = nil, nil
+	ex.w.header = nil
 	f.Flush()
 	return st, nil
 }

@@ -47,6 +47,7 @@ type conn struct {
 
 	pings  map[[8]byte]chan<- time.Duration
 	fields []h2.Field // used again for every field section that is sent
+	names  []string   // the same, for what sorts it
 
 	goAway   *ConnError // the peer's GOAWAY
 	failure  *ConnError // why the engine gave the connection up; the reading goroutine ends it
@@ -237,8 +238,8 @@ func (c *conn) closeSoon() {
 func (c *conn) closeWrite() {
 	c.f.Lock()
 	c.mute = true
-	c.f.Unlock()
 	c.nc.SetReadDeadline(time.Now().Add(closeLinger))
+	c.f.Unlock()
 	nc := c.nc
 	if t, ok := nc.(*tls.Conn); ok {
 		t.CloseWrite()

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/net/http/httpguts"
@@ -39,6 +40,7 @@ func (sc *serverConn) recvHeaders(ev *h2.Event) {
 	sc.add(st)
 	sc.newRequest(ex, ev)
 	sc.sendAltSvc(st, ex.req.Host)
+	sc.reading.begun++
 	sc.starting = append(sc.starting, ex)
 	go sc.work()
 }
@@ -216,9 +218,10 @@ func (ex *exchange) end() {
 // A requestBody is an http.Request's Body.
 type requestBody struct {
 	ex            *exchange
+	reading       sync.Mutex
 	wantsContinue atomic.Bool
 	closed        atomic.Bool
-	eof           bool
+	eof           bool // guarded by reading
 }
 
 // Read implements io.Reader. It gives credit for what was read.
@@ -232,6 +235,8 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	n, err := b.ex.st.read(p)
 	if err == io.EOF && !b.eof {
 		b.eof = true
@@ -241,7 +246,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 }
 
 func (b *requestBody) copyTrailers() {
-	req, trailers := b.ex.req, b.ex.st.trailers
+	req, trailers := b.ex.req, b.ex.st.trailers()
 	for name, values := range trailers {
 		// Only those that were announced, as in net/http.
 		if _, ok := req.Trailer[name]; ok {

@@ -51,6 +51,20 @@ type ConnOptions struct {
 // Upgrade: websocket, Connection: Upgrade and Proto HTTP/2.0, with a [transport.Acceptor] in its context. Unknown :protocol: 501.
 // Shutdown and Close end it.
 func (s *Server) ServeConn(nc net.Conn, opt ConnOptions) {
+	sc := s.newConn(nc, opt)
+	if sc == nil {
+		nc.Close()
+		return
+	}
+	defer s.untrack(sc)
+	sc.serve()
+}
+
+// newConn does the TLS handshake and what comes before the first byte of HTTP/2; nil: there is none. It is a function of its
+// own because the stack of a goroutine that waits for input only shrinks if little of it is in use.
+//
+//go:noinline
+func (s *Server) newConn(nc net.Conn, opt ConnOptions) *serverConn {
 	if opt.BaseContext == nil {
 		opt.BaseContext = context.Background()
 	}
@@ -62,8 +76,7 @@ func (s *Server) ServeConn(nc net.Conn, opt ConnOptions) {
 		err := t.HandshakeContext(ctx)
 		cancel()
 		if err != nil {
-			nc.Close()
-			return
+			return nil
 		}
 		cs := t.ConnectionState()
 		state = &cs
@@ -82,14 +95,14 @@ func (s *Server) ServeConn(nc net.Conn, opt ConnOptions) {
 		sc.altSvc = sc.appendAltSvc
 	}
 	if !s.track(sc) {
-		nc.Close()
-		return
+		return nil
 	}
-	defer s.untrack(sc)
-	sc.serve()
+	sc.begin()
+	return sc
 }
 
-func (sc *serverConn) serve() {
+// begin begins the first batch: it leaves with the lock held, for run.
+func (sc *serverConn) begin() {
 	c := sc.conn
 	c.f.Lock()
 	c.f.BeginLocked()
@@ -108,6 +121,10 @@ func (sc *serverConn) serve() {
 		c.reading.dispatching = true
 		c.reading.took = c.eng.Recv(time.Now(), c.reading.in)
 	}
+}
+
+func (sc *serverConn) serve() {
+	c := sc.conn
 	c.run(c.reading.gen)
 	<-c.done // a callback may have held this goroutine up while another one took over
 }
