@@ -146,7 +146,7 @@ func (c *Conn) goAway() (wait func()) {
 		}()
 		return nil
 	}
-	time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+	c.endSoon()
 	if c.handled.Load() {
 		return nil
 	}
@@ -159,10 +159,24 @@ const goingAway = "server is shutting down"
 // afterClose waits for the peer's Close frame, unless a callback of this Conn may be what is calling: the transport reads then.
 func (c *Conn) afterClose() error {
 	if c.handled.Load() {
-		time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+		c.endSoon()
 		return nil
 	}
 	return c.awaitClose()
+}
+
+// endSoon ends the Conn in closeTimeout, if the peer does not. The timer goes with the Conn, and does not keep it.
+func (c *Conn) endSoon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.finished {
+		return
+	}
+	if c.keepalive != nil {
+		c.keepalive.Stop()
+	}
+	c.closing = true
+	c.keepalive = time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
 }
 
 // awaitClose reads until the peer's Close frame.

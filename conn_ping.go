@@ -126,7 +126,7 @@ func (c *Conn) startKeepalive() {
 
 func (c *Conn) keepaliveTick() {
 	c.mu.Lock()
-	if c.finished {
+	if c.finished || c.closing {
 		c.mu.Unlock()
 		return
 	}
