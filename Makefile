@@ -1,10 +1,11 @@
 # Everything that is done to this repository. make alone lists the targets.
 
 FUZZTIME ?= 10s
+SOAK ?= 5m
 bin := $(CURDIR)/.cache/bin
 platforms := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help fmt lint test race fuzz cover rewrite conform interop field-guide bench lab picture build-all all peers tools platforms $(platforms)
+.PHONY: help fmt lint test race fuzz cover rewrite conform interop field-guide bench soak restart lab picture build-all all peers tools platforms $(platforms)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +53,12 @@ field-guide: peers ## ask every server that is installed how it behaves; writes 
 
 bench: ## the benchmark against peers, ratios from one run, into bench/README.md
 	cd bench && go run . -readme README.md
+
+soak: ## mixed load for SOAK (5m): every echo compared, memory and goroutines flat
+	cd bench && go run ./soak -time $(SOAK)
+
+restart: ## 10,000 WebSockets over HTTP/2, some over the others, whose server restarts
+	cd bench && go run ./soak restart
 
 lab: peers ## the round trips of every rung, computed and measured at 100 ms; fails if a row is more than 10 % off
 	go run ./cmd/weft lab rtt --rtt 100ms
