@@ -97,6 +97,13 @@ func (c *Conn) claimClose(code StatusCode, reason string) bool {
 	return true
 }
 
+// closeBegun reports whether our Close frame was sent, or is about to be.
+func (c *Conn) closeBegun() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closeSent
+}
+
 // queueClose queues the Close frame that was claimed, behind the message that is being written.
 func (c *Conn) queueClose(ctx context.Context, code StatusCode, reason string) error {
 	if err := c.writing.lock(ctx); err != nil {
