@@ -3,10 +3,11 @@
 FUZZTIME ?= 60s
 FUZZ ?=
 MICROTIME ?= 200ms
+SOAK ?= 5m
 bin := $(CURDIR)/.cache/bin
 platforms := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help fmt lint test race fuzz cover rewrite conform interop field-guide bench microbench lab picture build-all all peers tools platforms $(platforms)
+.PHONY: help fmt lint test race fuzz faults cover rewrite conform interop field-guide bench microbench soak restart lab picture build-all all peers tools platforms $(platforms)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +30,9 @@ race: ## go test with the race detector and the invariants
 fuzz: ## every fuzz target of every module for FUZZTIME (60s); FUZZ=regexp selects: internal/h2, FuzzBridge
 	@GOBIN=$(bin) go install -C tools ./fuzz
 	@$(bin)/fuzz -time $(FUZZTIME) -run '$(FUZZ)'
+
+faults: ## every fault at every byte of a session (6 minutes)
+	go test -count 1 -timeout 20m -run TestFault -every-byte .
 
 cover: ## statement coverage, by function, in .cache/cover.html
 	@mkdir -p .cache
@@ -61,6 +65,12 @@ microbench: ## single operations ten times, MICROTIME (200ms) each, against benc
 			./internal/frame ./internal/proto ./internal/h2; \
 		go test -C bench -run '^$$' -bench . -benchtime $(MICROTIME) -count 10 ./micro; } | tee .cache/micro.txt
 	@$(bin)/benchstat -ignore cpu baseline=bench/micro/baseline.txt now=.cache/micro.txt
+
+soak: ## mixed load for SOAK (5m): every echo compared, memory and goroutines flat
+	cd bench && go run ./soak -time $(SOAK)
+
+restart: ## 10,000 WebSockets over HTTP/2, some over the others, whose server restarts
+	cd bench && go run ./soak restart
 
 lab: peers ## the round trips of every rung, computed and measured at 100 ms; fails if a row is more than 10 % off
 	go run ./cmd/weft lab rtt --rtt 100ms

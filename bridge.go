@@ -33,7 +33,8 @@ import (
 //     open for either.
 //
 // The net.Conn lives until it is closed and outlives the handler, except on net/http's own HTTP/2: there ServeHTTP returns when it is
-// closed. [Server.Shutdown] waits for it and, knowing nothing of what the handler sends, cannot close it with StatusGoingAway.
+// closed. When the server shuts down, weft sends a Close frame with StatusGoingAway where a frame of the handler's ends; what the handler
+// writes after that fails with net.ErrClosed, and the net.Conn is closed 5 s later if nobody else has. [Server.Shutdown] waits for it.
 //
 // [Accept] takes the stream itself, as it does without Bridge. On quic-go's http3.Server Bridge answers a request in early data with 425, whatever
 // Accept would allow.

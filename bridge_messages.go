@@ -18,7 +18,7 @@ import (
 )
 
 // BridgeMessages is [Bridge] for a handler whose library leaves out a part of WebSockets (golang.org/x/net/websocket takes every
-// fragment for a message, and knows no compression), or that Shutdown has to reach. The client speaks WebSocket with weft, as after
+// fragment for a message, and knows no compression), or that Shutdown has to reach over HTTP/1.1, too. The client speaks WebSocket with weft, as after
 // [Accept] with opts: fragments, compression, Pings, limits, the Close handshake, StatusGoingAway at Shutdown, an Observer. The handler speaks
 // WebSocket with weft, too, and gets whole messages, each in one frame; the Pongs for its Pings; and the client's Close frame, which was answered
 // then. Over HTTP/1.1 as over the others.

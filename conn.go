@@ -63,6 +63,7 @@ type rarities struct {
 	pings     map[string]chan struct{}
 	pongDue   []byte // the latest Ping that found no room for its Pong; nil: none
 	keepalive *time.Timer
+	closing   bool // keepalive has become the end of the wait for the peer's Close frame
 	pinged    bool // a Ping was sent at the last keepalive tick
 	doubted   bool // ... and not answered by this one
 	observed  *observation

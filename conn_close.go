@@ -97,6 +97,13 @@ func (c *Conn) claimClose(code StatusCode, reason string) bool {
 	return true
 }
 
+// closeBegun reports whether our Close frame was sent, or is about to be.
+func (c *Conn) closeBegun() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closeSent
+}
+
 // queueClose queues the Close frame that was claimed, behind the message that is being written.
 func (c *Conn) queueClose(ctx context.Context, code StatusCode, reason string) error {
 	if err := c.writing.lock(ctx); err != nil {
@@ -146,7 +153,7 @@ func (c *Conn) goAway() (wait func()) {
 		}()
 		return nil
 	}
-	time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+	c.endSoon()
 	if c.handled.Load() {
 		return nil
 	}
@@ -159,10 +166,23 @@ const goingAway = "server is shutting down"
 // afterClose waits for the peer's Close frame, unless a callback of this Conn may be what is calling: the transport reads then.
 func (c *Conn) afterClose() error {
 	if c.handled.Load() {
-		time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+		c.endSoon()
 		return nil
 	}
 	return c.awaitClose()
+}
+
+// endSoon ends the Conn in closeTimeout, if the peer does not. The timer goes with the Conn, and does not keep it.
+func (c *Conn) endSoon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.finished {
+		return
+	}
+	r := c.rarely()
+	r.stopKeepalive()
+	r.closing = true
+	r.keepalive = time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
 }
 
 // awaitClose reads until the peer's Close frame.

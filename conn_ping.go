@@ -131,11 +131,11 @@ func (c *Conn) startKeepalive() {
 
 func (c *Conn) keepaliveTick() {
 	c.mu.Lock()
-	if c.finished {
+	r := c.rare
+	if c.finished || r.closing {
 		c.mu.Unlock()
 		return
 	}
-	r := c.rare
 	heard := c.heard.Swap(false)
 	// Without a reader no Pong could be seen: silence says nothing then.
 	silent := !heard && c.reading.taken()

@@ -10,6 +10,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/weftws/weft"
@@ -146,6 +147,52 @@ func ExampleDialError() {
 	// Output:
 	// upgrade: server answered 404 Not Found
 	// 404 404 page not found
+}
+
+// A feed whose events are numbered goes on where it was, through a server that restarts.
+func ExampleReconnector() {
+	url, dialer, stop := exampleServer(func(w http.ResponseWriter, r *http.Request) {
+		c, err := weft.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		last, _ := strconv.Atoi(r.FormValue("after"))
+		for n := last + 1; n <= last+2; n++ {
+			c.Write(r.Context(), weft.MessageText, fmt.Append(nil, n))
+		}
+		c.Close(weft.StatusServiceRestart, "")
+	})
+	defer stop()
+
+	last := 0
+	rc := weft.Reconnector{
+		Dial: func(ctx context.Context) (*weft.Conn, *http.Response, error) {
+			return dialer.Dial(ctx, fmt.Sprintf("%s?after=%d", url, last), nil)
+		},
+		Backoff: weft.Backoff{Base: 10 * time.Millisecond}, // 5 s is the default, and better for servers
+		OnRetry: func(r weft.Retry) { fmt.Printf("retry %d: %v\n", r.Count, r.Err) },
+	}
+	err := rc.Run(context.Background(), func(ctx context.Context, c *weft.Conn) error {
+		for last < 5 {
+			_, msg, err := c.Read(ctx)
+			if err != nil {
+				return err
+			}
+			last, _ = strconv.Atoi(string(msg))
+			fmt.Println("event", last)
+		}
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// event 1
+	// event 2
+	// retry 1: weft: peer closed the WebSocket: 1012 service restart
+	// event 3
+	// event 4
+	// retry 2: weft: peer closed the WebSocket: 1012 service restart
+	// event 5
+	// <nil>
 }
 
 func ExampleNetConn() {

@@ -31,7 +31,7 @@ type pool struct {
 type originPool struct {
 	live    []*liveConn
 	probing int
-	changed chan struct{} // closed, and made anew, when a probe is over; nil while nobody waits
+	waiters waiters
 }
 
 // A liveConn is a connection whose SETTINGS have arrived.
@@ -44,7 +44,8 @@ type liveConn struct {
 	idle     *time.Timer            // closes it; nil while it carries streams
 }
 
-// facts returns what the pool knows of key, oldest connection first, so that few connections carry much.
+// facts returns what the pool knows of key, oldest connection first, so that few connections carry much, and how many connections under
+// way are worth waiting for.
 func (p *pool) facts(key poolKey) (live []negotiate.LiveConn, probing int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,6 +59,9 @@ func (p *pool) facts(key poolKey) (live []negotiate.LiveConn, probing int) {
 			ID: l.id, ALPN: l.alpn, SettingsReceived: s.SettingsReceived,
 			ConnectProtocol: s.ConnectProtocol, Slots: s.Slots, Draining: s.Draining, NoFrames: l.noFrames, Alt: l.alt,
 		})
+	}
+	if !o.probesEnough() {
+		return live, 0
 	}
 	return live, o.probing
 }
@@ -98,7 +102,7 @@ func (p *pool) origin(key poolKey) *originPool {
 }
 
 func (p *pool) dropIfEmpty(key poolKey, o *originPool) {
-	if len(o.live) == 0 && o.probing == 0 && o.changed == nil && p.origins[key] == o {
+	if len(o.live) == 0 && o.probing == 0 && len(o.waiters.queue) == 0 && o.waiters.woken == 0 && p.origins[key] == o {
 		delete(p.origins, key)
 	}
 }
@@ -166,7 +170,7 @@ func (p *pool) setIdle(key poolKey, cc transport.Mux, after time.Duration) {
 	}
 }
 
-// startProbe counts a connection under way that others wait for; endProbe uncounts it and wakes them.
+// startProbe counts a connection under way that others wait for; endProbe uncounts it and wakes some of them.
 func (p *pool) startProbe(key poolKey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -181,25 +185,8 @@ func (p *pool) endProbe(key poolKey) {
 		return
 	}
 	o.probing--
-	if o.changed != nil {
-		close(o.changed)
-		o.changed = nil
-	}
+	o.wake()
 	p.dropIfEmpty(key, o)
-}
-
-// probeOver returns a channel that is closed when a probe of key is over; nil: none is under way.
-func (p *pool) probeOver(key poolKey) <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	o := p.origins[key]
-	if o == nil || o.probing == 0 {
-		return nil
-	}
-	if o.changed == nil {
-		o.changed = make(chan struct{})
-	}
-	return o.changed
 }
 
 func (p *pool) closeIdle() {

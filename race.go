@@ -37,6 +37,7 @@ type race struct {
 	outcomes chan negotiate.Outcome // from the goroutines that do what takes time
 	attempts map[int]*attempt
 	timer    *time.Timer // SetTimer's; nil: none
+	waits    *poolWait   // for another dial's probe; nil: it does not
 
 	// What Succeed or Fail left.
 	conn     *Conn
@@ -115,17 +116,24 @@ func (r *race) run(ctx context.Context) (*Conn, *http.Response, error) {
 	return r.conn, r.response, r.err
 }
 
-// decide runs the machine. Probes that it orders are counted before another dial looks, so that only one is under way.
+// decide runs the machine. Probes that it orders are counted, and streams on live connections opened, before another dial looks, so that only
+// one probe is under way and no dial relies on a stream that another one takes.
 func (r *race) decide(f func() []negotiate.Order) []negotiate.Order {
 	p := &r.d.pool
 	p.deciding.Lock()
 	defer p.deciding.Unlock()
 	orders := f()
 	for _, o := range orders {
-		if c, ok := o.(negotiate.Connect); ok && c.Probe {
-			p.startProbe(r.key)
+		switch o := o.(type) {
+		case negotiate.Connect:
+			if o.Probe {
+				p.startProbe(r.key)
+			}
+		case negotiate.UseLive:
+			r.useLive(o)
 		}
 	}
+	p.passOn(r.key)
 	return orders
 }
 
@@ -161,8 +169,7 @@ func (r *race) obey(orders []negotiate.Order) {
 	for _, o := range orders {
 		r.event(0, "order", o.String())
 		switch o := o.(type) {
-		case negotiate.UseLive:
-			r.useLive(o)
+		case negotiate.UseLive: // decide has
 		case negotiate.AwaitProbe:
 			r.awaitProbe()
 		case negotiate.Connect:
@@ -229,11 +236,13 @@ func (r *race) useLive(o negotiate.UseLive) {
 
 // awaitProbe waits until another dial's probe of this origin is over.
 func (r *race) awaitProbe() {
-	over := r.d.pool.probeOver(r.key)
+	r.stopWaiting()
+	w := r.d.pool.wait(r.key)
+	r.waits = w
 	go func() {
-		if over != nil {
+		if w != nil {
 			select {
-			case <-over:
+			case <-w.over:
 			case <-r.ctx.Done():
 				return
 			}
@@ -243,6 +252,14 @@ func (r *race) awaitProbe() {
 		case <-r.ctx.Done():
 		}
 	}()
+}
+
+// stopWaiting is called when the facts were looked at, or are not going to be.
+func (r *race) stopWaiting() {
+	if r.waits != nil {
+		r.d.pool.stopWaiting(r.key, r.waits)
+		r.waits = nil
+	}
 }
 
 // endProbe wakes the dials that wait for a's connection, once.

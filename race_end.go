@@ -138,6 +138,8 @@ func (r *race) cleanUp(cancel context.CancelFunc) {
 	if r.timer != nil {
 		r.timer.Stop()
 	}
+	r.stopWaiting()
+	r.d.pool.passOn(r.key)
 	for _, a := range r.attempts {
 		r.endProbe(a)
 		a.release()

@@ -102,6 +102,7 @@ func (r *race) note(o negotiate.Outcome) negotiate.Outcome {
 	case negotiate.ConnLost:
 		r.endProbe(r.attempts[o.Attempt])
 	case negotiate.ProbeDone:
+		r.stopWaiting()
 		o.Facts = r.facts()
 		return o
 	}

@@ -80,7 +80,11 @@ func (r *Reconnector) once(ctx context.Context, f func(context.Context, *Conn) e
 	if err != nil {
 		return 0, resp, err
 	}
-	defer c.CloseNow()
+	defer func() {
+		if !c.closeBegun() { // else it ends by itself, and what is queued gets out
+			c.CloseNow()
+		}
+	}()
 	start := time.Now()
 	own, cancel := context.WithCancel(ctx)
 	defer cancel()

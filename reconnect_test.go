@@ -213,10 +213,19 @@ func TestReconnectCloses(t *testing.T) {
 			defer func() { recover() }()
 			r.Run(e.ctx, func(context.Context, *weft.Conn) error { panic("f's") })
 		}()
+		r.Run(e.ctx, func(ctx context.Context, c *weft.Conn) error {
+			c.Handle(weft.HandlerFuncs{})
+			return nil
+		})
+		r.Run(e.ctx, func(ctx context.Context, c *weft.Conn) error {
+			c.Handle(weft.HandlerFuncs{})
+			c.Close(4000, "")
+			return own
+		})
 		time.Sleep(time.Second)
 		mu.Lock()
 		defer mu.Unlock()
-		if want := []weft.StatusCode{1000, -1, 1000, -1}; !slices.Equal(seen, want) {
+		if want := []weft.StatusCode{1000, -1, 1000, -1, 1000, 4000}; !slices.Equal(seen, want) {
 			t.Errorf("the server saw %v, want %v", seen, want)
 		}
 		if len(told.list) != 0 {

@@ -169,8 +169,8 @@ func (s *Server) ListenAndServeTLS(addr, certFile, keyFile string) error {
 
 // Shutdown ends the server gracefully: no new connections, GOAWAY on those of HTTP/2 and HTTP/3, Close with StatusGoingAway on every
 // WebSocket, and then it waits until requests and WebSockets are over or ctx is done; it returns ctx's error then, and
-// Close ends what is left. A WebSocket of another library's, see [Bridge], cannot be told: over HTTP/2 Shutdown waits for it, over HTTP/1.1 it
-// neither waits for it nor ends it, as with every hijacked connection.
+// Close ends what is left. A peer that does not answer is given 5 s. WebSockets of another library's over HTTP/2 and HTTP/3 are closed too, where a
+// frame ends, see [Bridge]; over HTTP/1.1 Shutdown neither waits for them nor ends them, as with every hijacked connection.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.init(); err != nil {
 		return err

@@ -36,8 +36,8 @@ type Facts struct {
 	// no cache to drop them from: DropAlternative is never ordered for one.
 	Hints []Alternative
 
-	// Probing is the number of other dials' connections to this origin that are under way and were ordered with
-	// Connect.Probe.
+	// Probing is the number of other dials' connections to this origin that are under way, were ordered with Connect.Probe, and are
+	// worth waiting for: 0 where those that wait already will fill them.
 	Probing int
 
 	// Deadline is when the dial as a whole is over; zero: never.
