@@ -130,12 +130,16 @@ func (o *AcceptOptions) agree(w http.ResponseWriter, r *http.Request, acceptor t
 	if agreed, err = handshake.Agree(r.Header, o.support()); err != nil {
 		return agreed, nil, err
 	}
-	if h = w.Header().Clone(); h == nil {
-		h = make(http.Header)
-	}
 	key := r.Header.Get("Sec-Websocket-Key")
-	if x, ok := acceptor.(*crossing); ok && x.ownKey {
+	x, bridged := acceptor.(*crossing)
+	if bridged && x.ownKey {
 		key = ""
+	}
+	if h = w.Header(); !bridged || !x.front {
+		h = h.Clone()
+	}
+	if h == nil {
+		h = make(http.Header)
 	}
 	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
 	return agreed, h, nil

@@ -46,7 +46,9 @@ func Bridge(h http.Handler) http.Handler {
 }
 
 type bridge struct {
-	next     http.Handler
+	next http.Handler
+	// own says that nobody but next sees the request: it may be changed.
+	own      bool
 	messages *AcceptOptions // of BridgeMessages; nil: the handler gets the bytes as they are
 }
 
@@ -78,7 +80,7 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.conn.quiesce()
 		}
 	}()
-	b.next.ServeHTTP(x, x.request())
+	b.next.ServeHTTP(x, x.request(b.own))
 	returned = true
 	x.finish()
 }
@@ -87,40 +89,49 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // request's context.
 type crossing struct {
 	w       http.ResponseWriter
-	r       *http.Request      // as the server shows it; nil where native's stream was accepted
+	r       *http.Request      // as the server shows it, unless it is the handler's; nil where native's stream was accepted
 	native  transport.Acceptor // nil on a server that is not ours
 	foreign acceptFunc         // nil on one that is
 
 	messages *AcceptOptions // of BridgeMessages; nil: of Bridge
 
-	key    string
-	ownKey bool // the client sent no valid key
+	key     string
+	ownKey  bool // the client sent no valid key
+	front   bool // the request is the handler's; so is the header of the response, which is of no use after Accept
+	refused bool // by us: what the handler writes is not sent
 
 	status    int         // of the handler's WriteHeader, or of our refusal; 0: none
 	switching http.Header // of WriteHeader(101)
-	refused   bool        // by us: what the handler writes is not sent
 	conn      *bridgeConn // after Hijack
 	stream    tunnelStream
 }
 
 // request is r as a handler for HTTP/1.1 expects it.
-func (x *crossing) request() *http.Request {
-	ctx := x.r.Context()
-	if x.native != nil || x.foreign != nil {
-		ctx = transport.WithAcceptor(ctx, x)
+func (x *crossing) request(own bool) *http.Request {
+	r, h := x.r, x.r.Header
+	if f, ok := x.native.(transport.Fronted); ok && own {
+		f.SetFront(x)
+		x.front = true
+	} else {
+		ctx := r.Context()
+		if x.native != nil || x.foreign != nil {
+			ctx = transport.WithAcceptor(ctx, x)
+		}
+		r = r.WithContext(ctx)
+		h = maps.Clone(h)
 	}
-	r := x.r.WithContext(ctx)
 	// Choice: HTTP/1.1, although it is not. There is code that takes other versions for a request without Hijacker (chi's
 	// middleware) or with a ":protocol" (centrifuge); none is known that would want to know better.
 	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = http.MethodGet, "HTTP/1.1", 1, 1
 	r.Body, r.ContentLength = http.NoBody, 0
-	h := maps.Clone(x.r.Header)
 	delete(h, ":protocol")
 	if x.messages != nil {
 		delete(h, fieldExtensions) // weft's to agree on
 	}
-	h["Upgrade"] = []string{"websocket"}
-	h["Connection"] = []string{"Upgrade"}
+	if x.native == nil {
+		h["Upgrade"] = []string{"websocket"}
+		h["Connection"] = []string{"Upgrade"}
+	}
 	if len(h[fieldVersion]) == 0 {
 		h[fieldVersion] = []string{"13"}
 	}

@@ -256,5 +256,5 @@ func (o *ServerOptions) bridged(h http.Handler) http.Handler {
 	if o.DisableBridge {
 		return h
 	}
-	return Bridge(h)
+	return &bridge{next: h, own: true}
 }

@@ -258,10 +258,13 @@ func (o *AcceptOptions) observe(r *http.Request, c *Conn, err error) {
 	if ob == nil || ob.Refused == nil {
 		return
 	}
+	version := r.Proto
 	if x, ok := transport.AcceptorFrom(r.Context()).(*crossing); ok {
 		r = x.r
+		if version = r.Proto; x.front {
+			version = "HTTP/2.0" // x has changed it
+		}
 	}
-	version := r.Proto
 	if h3.IsConnect(r) {
 		version = "HTTP/3.0" // quic-go shows the :protocol
 	}

@@ -13,7 +13,12 @@ import (
 // headerFrom turns field lines into a Header, canonical names and all.
 func headerFrom(fields []h2.Field) http.Header {
 	h := make(http.Header, len(fields))
-	values := make([]string, len(fields))
+	fillHeader(h, fields, make([]string, len(fields)))
+	return h
+}
+
+// fillHeader is headerFrom with the storage given.
+func fillHeader(h http.Header, fields []h2.Field, values []string) {
 	for i, f := range fields {
 		name := canonicalName(f.Name)
 		if have, ok := h[name]; ok {
@@ -29,7 +34,6 @@ func headerFrom(fields []h2.Field) http.Header {
 		values[i] = f.Value
 		h[name] = values[i : i+1 : i+1]
 	}
-	return h
 }
 
 // setFields makes c.fields h's field lines, sorted by name, except what HTTP/2 does not carry and what names in skip. Called

@@ -26,6 +26,7 @@ type exchange struct {
 	cancel   context.CancelFunc
 	body     requestBody
 	w        response
+	front    transport.Acceptor
 	connect  bool        // Extended CONNECT: what arrives is the tunnel's
 	accepted atomic.Bool // the handler took the stream; set with the connection's lock held
 	done     bool        // the handler has returned; guarded by the connection's lock
@@ -42,7 +43,10 @@ func (sc *serverConn) recvHeaders(ev *h2.Event) {
 	sc.sendAltSvc(st, ex.req.Host)
 	sc.reading.begun++
 	sc.starting = append(sc.starting, ex)
-	go sc.work()
+	if sc.startWork == nil {
+		sc.startWork = sc.work
+	}
+	go sc.startWork()
 }
 
 // work runs handlers. There is a goroutine for each request, so that none waits for another's handler; but one that is done
@@ -77,7 +81,9 @@ func (sc *serverConn) nextStart() *exchange {
 
 // newRequest fills in what the handler sees, as net/http would.
 func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
-	h := headerFrom(ev.Fields)
+	n := len(ev.Fields)
+	h, values := make(http.Header, n+4), make([]string, n+2)
+	fillHeader(h, ev.Fields, values)
 	p := &ev.Pseudo
 	host := p.Authority
 	if host == "" {
@@ -111,8 +117,8 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 	case p.Protocol != "":
 		ex.connect = true
 		req.Method = http.MethodGet
-		h["Upgrade"] = []string{"websocket"}
-		h["Connection"] = []string{"Upgrade"}
+		values[n], values[n+1] = "websocket", "Upgrade"
+		h["Upgrade"], h["Connection"] = values[n:n+1:n+1], values[n+1:]
 		ctx = transport.WithAcceptor(ctx, ex)
 	}
 	if req.URL == nil {

@@ -204,6 +204,7 @@ type serverConn struct {
 
 	starting   []*exchange // starting[started:] have no goroutine at work yet
 	started    int
+	startWork  func() // work; a field, so that starting it does not allocate
 	remoteText string // of http.Request.RemoteAddr; "" until the first
 
 	altSvcFor string // the authority that the latest ALTSVC frame was for
