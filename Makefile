@@ -60,7 +60,7 @@ bench: ## everything that is said of speed, measured anew in 15 minutes: tables,
 microbench: ## single operations ten times, MICROTIME (200ms) each, against bench/micro/baseline.txt
 	@mkdir -p .cache
 	@GOBIN=$(bin) go install -C tools golang.org/x/perf/cmd/benchstat
-	@{ echo "# $$(date -u +%F), $$(go version), $$(getconf _NPROCESSORS_ONLN) processors"; \
+	@{ echo "# $$(date -u +%F), $$(go version), $$(getconf _NPROCESSORS_ONLN) processors, -benchtime $(MICROTIME)"; \
 		go test -run '^$$' -bench 'Mask|UTF8|EncodeConnect|DecodeConnect|OpenClose|Echo|Receiver|Sender' -benchtime $(MICROTIME) -count 10 \
 			./internal/frame ./internal/proto ./internal/h2; \
 		go test -C bench -run '^$$' -bench . -benchtime $(MICROTIME) -count 10 ./micro; } | tee .cache/micro.txt
