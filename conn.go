@@ -62,6 +62,8 @@ type Conn struct {
 type rarities struct {
 	pings     map[string]chan struct{}
 	pongDue   []byte // the latest Ping that found no room for its Pong; nil: none
+	pongWaits bool   // a goroutine waits for room for pongDue
+	answering bool   // one sends the Close frame that answers the peer's, and then ends the Conn
 	keepalive *time.Timer
 	closing   bool // keepalive has become the end of the wait for the peer's Close frame
 	pinged    bool // a Ping was sent at the last keepalive tick

@@ -33,8 +33,19 @@ func (c *Conn) Close(code StatusCode, reason string) error {
 }
 
 // CloseNow ends the connection under the WebSocket without a handshake; the peer sees 1006. It does not block. It returns
-// net.ErrClosed if the Conn was closed already.
+// net.ErrClosed if the Conn was closed already, by the peer too: the answer to its Close frame still goes out.
 func (c *Conn) CloseNow() error {
+	c.mu.Lock()
+	answering := c.rare != nil && c.rare.answering
+	c.mu.Unlock()
+	if answering {
+		return closedError("close")
+	}
+	return c.abort()
+}
+
+// abort is CloseNow, whatever is under way.
+func (c *Conn) abort() error {
 	if !c.terminate(closedError("closed by CloseNow"), 0) {
 		return closedError("close")
 	}
@@ -262,6 +273,9 @@ func (c *Conn) endWith(err error, code StatusCode, reason string) {
 			return
 		}
 	}
+	c.mu.Lock()
+	c.rarely().answering = true
+	c.mu.Unlock()
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()

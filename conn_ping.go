@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/weftws/weft/internal/frame"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // Ping sends a Ping and waits for its Pong: a round trip from end to end. Somebody has to read at the same time (Read, Reader,
@@ -80,9 +82,54 @@ func (c *Conn) recvPing(payload []byte) {
 		return
 	}
 	c.mu.Lock()
-	c.rarely().pongDue = append([]byte{}, payload...)
+	defer c.mu.Unlock()
+	r := c.rarely()
+	r.pongDue = append([]byte{}, payload...)
 	c.hasPong.Store(true)
+	if !r.pongWaits {
+		r.pongWaits = true
+		go c.awaitPong()
+	}
+}
+
+// awaitPong sends the Pong that found no room when there is some: there may be no message that it could follow.
+func (c *Conn) awaitPong() {
+	if c.writing.lock(untilDone{context.Background(), c.stream}) != nil {
+		return
+	}
+	defer c.writing.unlock()
+	c.mu.Lock()
+	due := c.rare.pongDue
+	c.rare.pongDue, c.rare.pongWaits = nil, false
+	c.hasPong.Store(false)
 	c.mu.Unlock()
+	if due == nil || c.sendEnded.Load() {
+		return
+	}
+	for {
+		c.tie(writeDeadline, context.Background())
+		// A deadline that passed was an earlier context's.
+		if _, err := c.stream.Send(c.controlFrame(frame.Pong, due), nil); err != os.ErrDeadlineExceeded {
+			return
+		}
+	}
+}
+
+// untilDone is a context that ends with a stream.
+type untilDone struct {
+	context.Context
+	stream transport.Stream
+}
+
+func (u untilDone) Done() <-chan struct{} { return u.stream.Done() }
+
+func (u untilDone) Err() error {
+	select {
+	case <-u.stream.Done():
+		return context.Canceled
+	default:
+		return nil
+	}
 }
 
 // retryPong sends the Pong that found no room. Called with writing held.

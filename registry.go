@@ -215,7 +215,7 @@ func (g *registry) goAway(ctx context.Context) {
 func (g *registry) abortAll() {
 	conns, others := g.snapshot()
 	for _, c := range conns {
-		c.CloseNow()
+		c.abort()
 	}
 	for _, o := range others {
 		o.abort()

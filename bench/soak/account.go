@@ -40,6 +40,16 @@ func measure() account {
 	return account{Goroutines: runtime.NumGoroutine(), Heap: m.HeapAlloc, Files: len(files), CPU: cpuTime()}
 }
 
+// writeProfile writes what is on the heap, for go tool pprof.
+func writeProfile(file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return pprof.Lookup("heap").WriteTo(f, 0)
+}
+
 // settle measures when no more goroutines than at the start are left, and slack more bytes at most, or after settleTime: timers and lingering
 // connections need some.
 func settle(start account, slack uint64) account {

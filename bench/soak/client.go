@@ -115,12 +115,18 @@ type message struct {
 	p   []byte
 }
 
-// newMessage has 0 to 256 KiB: small ones are as many as large ones, by their logarithm.
+// newMessage has 0 to 256 KiB.
 func newMessage() message {
-	size := int(math.Exp2(rand.Float64()*18)) - 1
 	if rand.IntN(50) == 0 {
-		size = 256 << 10
+		return messageOf(256 << 10)
 	}
+	return messageOf(randomSize(256 << 10))
+}
+
+// randomSize is less than limit; small ones are as many as large ones, by their logarithm.
+func randomSize(limit float64) int { return int(math.Exp2(rand.Float64()*math.Log2(limit))) - 1 }
+
+func messageOf(size int) message {
 	if rand.IntN(2) == 0 {
 		return message{weft.MessageBinary, block[rand.IntN(textAt-size):][:size]}
 	}
@@ -199,6 +205,9 @@ func (r *run) pause(ctx context.Context, n int) {
 	}
 }
 
+// stayMax bounds the messages of WebSockets that stay, since they may hold the last one, inflated, while samples are taken.
+const stayMax = 8 << 10
+
 // stay is a WebSocket that stays open: messages, now and then.
 func (c *client) stay(ctx context.Context) error {
 	ws, _, err := c.dialer.Dial(ctx, c.url+"/echo?z=1", &weft.DialOptions{CompressionMode: weft.CompressionMode(rand.IntN(3))})
@@ -212,7 +221,7 @@ func (c *client) stay(ctx context.Context) error {
 		c.quiet.RLock()
 		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		s := &socket{ws, c, one}
-		m := newMessage()
+		m := messageOf(randomSize(stayMax))
 		err := s.send(m)
 		if err == nil {
 			err = s.compare(m)

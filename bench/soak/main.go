@@ -35,6 +35,7 @@ func soak(args []string) error {
 	every := fs.Duration("sample", 0, "time between samples of memory; 0: a tenth of -time, a minute at most")
 	cores := fs.Float64("cores", 0.8, "processor time to use, of both processes together")
 	workers := fs.Int("workers", 16, "WebSockets under way for each version of HTTP that come and go, and as many that stay")
+	profiles := fs.String("memprofile", "", "write heap profiles of both processes into this directory with each sample")
 	only := fs.String("only", "", "run this scenario only")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -47,6 +48,7 @@ func soak(args []string) error {
 		return err
 	}
 	defer r.server.kill()
+	r.profiles = *profiles
 	r.drive(*total, *every, *workers)
 	return r.verdict()
 }

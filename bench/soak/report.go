@@ -57,14 +57,15 @@ func (r *run) verdict() error {
 	steady = steady[(len(steady)+4)/5:]
 	if len(steady) < 3 {
 		r.faults.add("verdict", errors.New("fewer than 3 samples after the warm-up: a longer -time or a shorter -sample is needed"))
+		return r.result()
 	}
 	for _, what := range []struct {
 		name  string
 		of    func(sample) float64
 		slack float64 // beside a tenth
 	}{
-		{"client heap, bytes", func(s sample) float64 { return float64(s.client.Heap) }, 2 << 20},
-		{"server heap, bytes", func(s sample) float64 { return float64(s.server.Heap) }, 2 << 20},
+		{"client heap, bytes", func(s sample) float64 { return float64(s.client.Heap) }, 1 << 20},
+		{"server heap, bytes", func(s sample) float64 { return float64(s.server.Heap) }, 1 << 20},
 		{"client goroutines", func(s sample) float64 { return float64(s.client.Goroutines) }, 10},
 		{"server goroutines", func(s sample) float64 { return float64(s.server.Goroutines) }, 10},
 		{"client files", func(s sample) float64 { return float64(s.client.Files) }, 10},
@@ -78,6 +79,10 @@ func (r *run) verdict() error {
 			r.faults.add("verdict", fmt.Errorf("%s grew by %.0f, more than %.0f", what.name, growth, bound))
 		}
 	}
+	return r.result()
+}
+
+func (r *run) result() error {
 	if n := r.faults.count(); n > 0 {
 		for _, f := range r.faults.list() {
 			fmt.Println(f)

@@ -9,6 +9,7 @@ import (
 	"log"
 	"math"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -18,13 +19,14 @@ import (
 // A run is the clients' process.
 type run struct {
 	faults
-	server  *process
-	roots   *x509.CertPool
-	pacer   pacer
-	cores   float64
-	only    string
-	settle  time.Duration // before a sample: what was closed a moment ago lingers
-	clients []*client
+	server   *process
+	roots    *x509.CertPool
+	pacer    pacer
+	cores    float64
+	only     string
+	profiles string        // directory; "": none
+	settle   time.Duration // before a sample: what was closed a moment ago lingers
+	clients  []*client
 
 	// quiet is held for reading by whatever is under way, and for writing while samples are taken.
 	quiet sync.RWMutex
@@ -154,10 +156,20 @@ func (r *run) sample() error {
 	}
 	time.Sleep(r.settle)
 	s := sample{at: time.Since(r.begun), open: r.openNow()}
-	if err := r.server.ask("sample", &s.server); err != nil {
+	ask, name := "sample", ""
+	if r.profiles != "" {
+		name = filepath.Join(r.profiles, fmt.Sprintf("%02d", len(r.samples)+1))
+		ask += " " + name + ".server"
+	}
+	if err := r.server.ask(ask, &s.server); err != nil {
 		return err
 	}
 	s.client = measure()
+	if name != "" {
+		if err := writeProfile(name + ".client"); err != nil {
+			return err
+		}
+	}
 	r.samples = append(r.samples, s)
 	fmt.Println(s.line())
 	return nil

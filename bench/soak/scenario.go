@@ -218,6 +218,11 @@ func pings(ctx context.Context, c *client) error {
 	}()
 	for range 1 + rand.IntN(5) {
 		if err := s.Ping(ctx); err != nil {
+			select {
+			case end := <-reading: // nobody sees Pongs then
+				err = fmt.Errorf("%w, after reading ended with: %v", err, end)
+			default:
+			}
 			return err
 		}
 		c.pings.Add(1)

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,11 +89,18 @@ func serve(args []string) error {
 	out.Encode(hello{TLS: l.Addr().String(), Plain: plain.Addr().String(), Cert: cert.Certificate[0]})
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
-		switch in.Text() {
+		command, argument, _ := strings.Cut(in.Text(), " ")
+		switch command {
 		case "cpu":
 			out.Encode(account{CPU: cpuTime()})
 		case "sample":
-			out.Encode(s.account(measure()))
+			a := s.account(measure())
+			if argument != "" {
+				if err := writeProfile(argument); err != nil {
+					a.Faults = append(a.Faults, err.Error())
+				}
+			}
+			out.Encode(a)
 		case "arrivals":
 			out.Encode(s.came.take())
 		case "shutdown":
