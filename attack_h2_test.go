@@ -162,7 +162,7 @@ func (a *arena) wantEnd(rules string) {
 }
 
 // floodHeap is what a flood may add to the heap: the handlers of 1000 requests with their buffers, the attacker, and garbage.
-const floodHeap = 64 << 20
+const floodHeap = 48 << 20
 
 // Header bombs cost the stream: one byte on the wire stands for 4 KiB, or for a crumb of cookie.
 func TestAttackHeaderBombs(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"strings"
 	"sync"
@@ -185,6 +186,8 @@ func (a *arena) beside(maxHeap int64, attack func()) {
 		a.Fatalf("bystander: %v", err)
 	}
 	defer c.CloseNow()
+	// What waits for the collector counts as well: let that be little.
+	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	runtime.GC()
 	before := heapBytes()
 	var peak atomic.Int64
