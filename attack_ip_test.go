@@ -68,7 +68,7 @@ func TestAttackConnectionsOfOneAddress(t *testing.T) {
 			}
 			a.wantCount("tcp/too-many-connections", 5)
 			// QUIC has no others.
-			if err := a.dialQUIC(); !isRefused(err) {
+			if _, err := a.dialQUIC(foreign); !isRefused(err) {
 				t.Errorf("QUIC: %v", err)
 			}
 			a.wantCountedByPacket("quic/too-many-connections")
@@ -80,12 +80,12 @@ func TestAttackConnectionsOfOneAddress(t *testing.T) {
 		a := newArena(t, true, limitPerIP(weft.IPLimits{Connections: 3}))
 		a.beside(32<<20, func() {
 			for range 3 {
-				if err := a.dialQUIC(); err != nil {
+				if _, err := a.dialQUIC(foreign); err != nil {
 					t.Fatal(err)
 				}
 			}
 			a.await("the connections to be counted", func() bool { return weft.ConnectionsPerIP(a.server) == 3 })
-			if err := a.dialQUIC(); !isRefused(err) {
+			if _, err := a.dialQUIC(foreign); !isRefused(err) {
 				t.Errorf("a fourth connection: %v", err)
 			}
 			a.wantCountedByPacket("quic/too-many-connections")
@@ -140,11 +140,11 @@ func (a *arena) wantCountedByPacket(what string) {
 	})
 }
 
-// dialQUIC opens a connection for HTTP/3 from the attackers' address, and keeps it.
-func (a *arena) dialQUIC() error {
-	pc, err := net.ListenPacket("udp", foreign+":0")
+// dialQUIC opens a connection for HTTP/3 from an address of this machine, and keeps it.
+func (a *arena) dialQUIC(from string) (*quic.Conn, error) {
+	pc, err := net.ListenPacket("udp", from+":0")
 	if err != nil {
-		a.Skipf("this machine has no address %s: %v", foreign, err)
+		a.Skipf("this machine has no address %s: %v", from, err)
 	}
 	to, _ := net.ResolveUDPAddr("udp", a.addr)
 	q, err := quic.Dial(a.Context(), pc, to, a.tlsWith("h3"), nil)
@@ -154,7 +154,7 @@ func (a *arena) dialQUIC() error {
 		}
 		pc.Close()
 	})
-	return err
+	return q, err
 }
 
 // "CONNECTION_REFUSED (0x02): An endpoint uses this with CONNECTION_CLOSE to indicate that the server has refused to accept a new
