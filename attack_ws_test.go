@@ -35,12 +35,11 @@ func (a *arena) attackWS(h2, deflate bool) *wsAttacker {
 		return a.attackWSOverH2(path, offer)
 	}
 	nc := a.connect("", "http/1.1")
-	request := "GET " + path + " HTTP/1.1\r\nHost: " + a.addr + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + sampleKey +
-		"\r\nSec-WebSocket-Version: 13\r\n"
+	var more []string
 	if offer != "" {
-		request += "Sec-WebSocket-Extensions: " + offer + "\r\n"
+		more = []string{"Sec-WebSocket-Extensions: " + offer}
 	}
-	io.WriteString(nc, request+"\r\n")
+	io.WriteString(nc, askWebSocket(a.addr, path, more...))
 	br := bufio.NewReader(nc)
 	res, err := http.ReadResponse(br, nil)
 	if err != nil || res.StatusCode != 101 || res.Header.Get("Sec-Websocket-Extensions") == "" == deflate {
@@ -66,8 +65,12 @@ func (a *arena) attackWSOverH2(path, offer string) *wsAttacker {
 	send := func(p []byte) error {
 		for len(p) > 0 {
 			var room int64
-			x.sees("a window", func() bool { room = min(65535+x.window, 256<<10+x.windows[id]) - sent; return room > 0 || x.over() })
-			if x.over() {
+			over := false
+			x.sees("a window", func() bool {
+				room, over = min(65535+x.window, 256<<10+x.windows[id])-sent, x.over()
+				return room > 0 || over
+			})
+			if over {
 				return io.ErrClosedPipe
 			}
 			n := min(int64(len(p)), room, 16384)
@@ -269,8 +272,7 @@ func TestAttackHandshakes(t *testing.T) {
 		a := newArena(t, false, nil)
 		a.beside(8<<20, func() {
 			nc := a.connect("", "http/1.1")
-			io.WriteString(nc, "GET /ws HTTP/1.1\r\nHost: "+a.addr+"\r\nOrigin: https://evil.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "+
-				sampleKey+"\r\nSec-WebSocket-Version: 13\r\n\r\nGET /secret HTTP/1.1\r\nHost: "+a.addr+"\r\n\r\n")
+			io.WriteString(nc, askWebSocket(a.addr, "/ws", "Origin: https://evil.example")+"GET /secret HTTP/1.1\r\nHost: "+a.addr+"\r\n\r\n")
 			answers, _ := io.ReadAll(nc)
 			if n := bytes.Count(answers, []byte("HTTP/1.1 ")); n != 1 || !bytes.HasPrefix(answers, []byte("HTTP/1.1 403 ")) || a.secret.Load() != 0 {
 				t.Errorf("%d answers: %s", n, answers)

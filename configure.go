@@ -52,7 +52,8 @@ type ServerOptions struct {
 	// one too, and a connection ends from which nothing comes for 30 s then. 0: 30 s (HTTP/3: 15 s, which is also the most); negative: never.
 	KeepAlive time.Duration
 
-	// WriteTimeout is how long the network may take nothing at all before a connection is given up; 0: 30 s.
+	// WriteTimeout is how long the network may take nothing at all before a connection is given up; 0: 30 s. Over HTTP/2 it is also how long
+	// a client's windows may hold up a stream, taking less than 1 KiB, before that is reset (ENHANCE_YOUR_CALM), at the latest after twice the time.
 	WriteTimeout time.Duration
 
 	// PerIP is how much one client address may have at a time.

@@ -1,4 +1,78 @@
 package weft
 
+import (
+	"net"
+	"net/netip"
+	"testing"
+)
+
 // HeldMemory is what the server's connections hold, as ServerOptions.MaxMemory counts it.
 func HeldMemory(s *Server) int64 { return s.reg.memory.Held() }
+
+// ConnectionsPerIP is how many connections are counted, of all addresses.
+func ConnectionsPerIP(s *Server) (n int) {
+	t := s.reg.perIP
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.counts {
+		n += c.n[connections]
+	}
+	return n
+}
+
+func TestIPKeys(t *testing.T) {
+	table := newIPTable(IPLimits{})
+	for _, tt := range []struct{ remote, want string }{
+		{"192.0.2.1:443", "192.0.2.1"},
+		{"192.0.2.1", "192.0.2.1"},
+		{"[::ffff:192.0.2.1]:443", "192.0.2.1"},
+		{"[2001:db8:1:2:3:4:5:6]:443", "2001:db8:1:2::"},
+		{"2001:db8:1:2::9", "2001:db8:1:2::"},
+		{"[2001:db8:1:3::9%eth0]:443", "2001:db8:1:3::"},
+		{"127.0.0.1:1", ""}, {"[::1]:1", ""}, {"[::ffff:127.0.0.1]:1", ""}, {"10.1.2.3:1", ""}, {"172.31.0.1:1", ""}, {"172.32.0.1:1", "172.32.0.1"},
+		{"192.168.1.1:1", ""}, {"100.64.0.1:1", ""}, {"[fd00::1]:1", ""}, {"[fe80::1%eth0]:1", ""}, {"169.254.1.1:1", ""},
+		{"", ""}, {"@", ""}, {"a host:1", ""},
+	} {
+		key, ok := table.keyOfText(tt.remote)
+		if ok != (tt.want != "") || ok && key.String() != tt.want {
+			t.Errorf("%q: %v, %v, want %q", tt.remote, key, ok, tt.want)
+		}
+	}
+	none := newIPTable(IPLimits{Exempt: []netip.Prefix{}})
+	if _, ok := none.keyOf(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}); !ok {
+		t.Error("with no exemption the loopback is exempt")
+	}
+	if _, ok := none.keyOf(&net.UnixAddr{Name: "@"}); ok {
+		t.Error("a Unix socket's address is counted")
+	}
+}
+
+// A table counts each kind by itself, and forgets who has nothing.
+func TestIPTable(t *testing.T) {
+	table := newIPTable(IPLimits{Connections: 2, Handshakes: -1})
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	n := table.take(a, connections)
+	if n == nil || table.take(a, connections) != n || table.take(a, connections) != nil || !table.full(a, connections) {
+		t.Fatal("2 are not 2")
+	}
+	if table.take(b, connections) == nil || table.full(b, connections) {
+		t.Fatal("another address is counted together with it")
+	}
+	for range defaultHandshakesPerIP + 1 {
+		if table.take(a, handshakes) == nil {
+			t.Fatal("without a limit there is one")
+		}
+	}
+	if table.limit(webSockets) != defaultSocketsPerIP {
+		t.Fatal("0 is not the default")
+	}
+	for range defaultHandshakesPerIP + 1 {
+		table.give(n, handshakes)
+	}
+	table.give(n, connections)
+	table.give(n, connections)
+	table.give(table.counts[b], connections)
+	if len(table.counts) != 0 {
+		t.Fatalf("%d addresses are remembered", len(table.counts))
+	}
+}

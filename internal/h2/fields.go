@@ -237,7 +237,8 @@ func (sec *fieldSection) checkTarget() {
 		// "This pseudo-header field MUST NOT be empty for "http" or "https" URIs".
 		sec.fail(pseudoInvalid, "sent an empty :path")
 	case http && p.Path[0] != '/' && !(p.Path == "*" && p.Method == "OPTIONS"):
-		sec.fail(pseudoInvalid, "sent the invalid :path %.40q", p.Path)
+		path, _, _ := strings.Cut(p.Path, "?") // queries have secrets
+		sec.fail(pseudoInvalid, "sent the invalid :path %.40q", path)
 	case http && strings.Contains(p.Authority, "@"):
 		// "":authority" MUST NOT include the deprecated userinfo subcomponent for "http" or "https" schemed URIs."
 		sec.fail(pseudoInvalid, "sent :authority with userinfo")

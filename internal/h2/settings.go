@@ -28,8 +28,12 @@ var defaultPeerSettings = PeerSettings{
 // maxEncoderTable caps the table that we keep for the peer's sake.
 const maxEncoderTable = wire.DefaultTableSize
 
-// settingsPerToken: a SETTINGS frame costs one control token and one more for so many settings in it.
-const settingsPerToken = 16
+// A SETTINGS frame costs one control token, one more for so many settings in it, and one more for so many open streams whose
+// windows it changes.
+const (
+	settingsPerToken = 16
+	streamsPerToken  = 16
+)
 
 // PeerSettings returns the peer's settings as they stand.
 func (c *Conn) PeerSettings() PeerSettings { return c.peer }
@@ -99,6 +103,12 @@ func (c *Conn) recvSettings(h wire.FrameHeader, p []byte) *breach {
 			continue
 		}
 		c.applySetting(s)
+	}
+	if initial != c.peer.InitialWindowSize {
+		// A few bytes of the peer's are a step for each stream here.
+		if br := c.chargeControl("SETTINGS", len(c.streams)/streamsPerToken); br != nil {
+			return br
+		}
 	}
 	if br := c.setInitialWindow(initial); br != nil {
 		return br

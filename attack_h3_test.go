@@ -1,0 +1,185 @@
+package weft_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/quic-go/qpack"
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"github.com/quic-go/quic-go/quicvarint"
+
+	"github.com/weftws/weft"
+)
+
+// h3Request is a HEADERS frame. RFC 9114, Section 7.2.2.
+func h3Request(fields ...string) []byte {
+	var block bytes.Buffer
+	enc := qpack.NewEncoder(&block)
+	for _, f := range fields {
+		i := strings.Index(f[1:], ":") + 1
+		enc.WriteField(qpack.HeaderField{Name: f[:i], Value: strings.TrimSpace(f[i+1:])})
+	}
+	return append(quicvarint.Append([]byte{1}, uint64(block.Len())), block.Bytes()...)
+}
+
+// attackH3 opens a connection and sends SETTINGS.
+func (a *arena) attackH3() *quic.Conn {
+	a.Helper()
+	q, err := a.dialQUIC("127.0.0.1")
+	if err != nil {
+		a.Fatal(err)
+	}
+	control, err := q.OpenUniStream()
+	if err != nil {
+		a.Fatal(err)
+	}
+	control.Write([]byte{0, 4, 0})
+	return q
+}
+
+// Requests that are cancelled at once, as in Rapid Reset: their slots are free when the handlers have returned.
+func TestAttackHTTP3RapidReset(t *testing.T) {
+	const slots = 100
+	release := make(chan struct{})
+	var begun atomic.Int32
+	a := newArena(t, true, func(s *weft.Server) {
+		s.Options.MaxConcurrentStreams = slots
+		next := s.Handler
+		s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/hard" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			begun.Add(1)
+			io.Copy(io.Discard, r.Body)
+			<-release
+		})
+	})
+	t.Cleanup(func() { close(release) })
+	a.beside(32<<20, func() {
+		q := a.attackH3()
+		request := h3Request(":method: GET", ":scheme: https", ":path: /hard", ":authority: localhost")
+		// The attack ends where no further request is let in.
+		for n := int32(1); n <= 5*slots; n++ {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			s, err := q.OpenStreamSync(ctx)
+			cancel()
+			if err != nil {
+				break
+			}
+			s.Write(request)
+			a.await("the handler", func() bool { return begun.Load() >= n })
+			s.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
+			s.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
+		}
+	})
+	if n := begun.Load(); n != slots {
+		t.Errorf("%d handlers are at work, want %d", n, slots)
+	}
+}
+
+// Streams whose reader has stopped fill the window of their connection, and no other's: what is kept is bounded by ConnWindow.
+func TestAttackHTTP3Windows(t *testing.T) {
+	a := newArena(t, true, func(s *weft.Server) { s.Options.ConnWindow = 2 << 20 })
+	a.beside(48<<20, func() {
+		d := &weft.Dialer{TLSConfig: a.tls, Policy: weft.Policy{Rungs: []weft.Rung{weft.H3}}}
+		defer d.Close()
+		var wg sync.WaitGroup
+		ctx, cancel := context.WithTimeout(a.Context(), 300*time.Millisecond)
+		defer cancel()
+		for range 20 {
+			c, _, err := d.Dial(a.Context(), "wss://"+a.addr+"/deaf", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.CloseNow()
+			wg.Go(func() {
+				for c.Write(ctx, weft.MessageBinary, make([]byte, 64<<10)) == nil {
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// A header section that is too large, or grows so when it is decoded, is not kept, and costs the request.
+func TestAttackHTTP3Headers(t *testing.T) {
+	get := []string{":method: GET", ":scheme: https", ":path: /", ":authority: localhost"}
+	plain := h3Request(get...)
+	bomb := append(bytes.Clone(plain[2:]), bytes.Repeat([]byte{0xc0 | 44}, 40000)...) // content-type: application/dns-message, of QPACK's static table
+	for name, request := range map[string][]byte{
+		"large": h3Request(append(get, "x: "+strings.Repeat("x", 1<<20))...),
+		"bomb":  append(quicvarint.Append([]byte{1}, uint64(len(bomb))), bomb...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newArena(t, true, nil)
+			a.beside(48<<20, func() {
+				q := a.attackH3()
+				for range 20 {
+					s, err := q.OpenStream()
+					if err != nil {
+						t.Fatal(err)
+					}
+					s.SetDeadline(time.Now().Add(attackPatience))
+					go s.Write(request)
+					if status := h3Status(s); status != "431" {
+						t.Errorf("the attacker was told %s", status)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A page of another origin, and a protocol that nobody speaks.
+func TestAttackHTTP3Handshakes(t *testing.T) {
+	a := newArena(t, true, nil)
+	a.beside(32<<20, func() {
+		d := &weft.Dialer{TLSConfig: a.tls, Policy: weft.Policy{Rungs: []weft.Rung{weft.H3}}}
+		defer d.Close()
+		_, res, err := d.Dial(a.Context(), "wss://"+a.addr+"/ws", &weft.DialOptions{HTTPHeader: http.Header{"Origin": {"https://evil.example"}}})
+		if err == nil || res == nil || res.StatusCode != http.StatusForbidden {
+			t.Fatalf("%v, %v", res, err)
+		}
+		res.Body.Close()
+
+		s, err := a.attackH3().OpenStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.SetDeadline(time.Now().Add(attackPatience))
+		s.Write(h3Request(":method: CONNECT", ":protocol: connect-udp", ":scheme: https", ":path: /ws", ":authority: localhost"))
+		if status := h3Status(s); status != "501" {
+			t.Errorf("an unknown :protocol is answered %s", status)
+		}
+	})
+	a.wantCount("refused/foreign-origin", 1)
+}
+
+// h3Status reads a response's HEADERS frame.
+func h3Status(s io.Reader) string {
+	r := quicvarint.NewReader(s)
+	if _, err := quicvarint.Read(r); err != nil {
+		return err.Error()
+	}
+	n, _ := quicvarint.Read(r)
+	block := make([]byte, n)
+	if _, err := io.ReadFull(s, block); err != nil {
+		return err.Error()
+	}
+	next := qpack.NewDecoder().Decode(block)
+	for {
+		f, err := next()
+		if err != nil || f.Name == ":status" {
+			return f.Value
+		}
+	}
+}
