@@ -1,11 +1,13 @@
 # Everything that is done to this repository. make alone lists the targets.
 
-FUZZTIME ?= 10s
+FUZZTIME ?= 60s
+FUZZ ?=
+MICROTIME ?= 200ms
 SOAK ?= 5m
 bin := $(CURDIR)/.cache/bin
 platforms := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help fmt lint test race fuzz cover rewrite conform interop field-guide bench soak restart lab picture build-all all peers tools platforms $(platforms)
+.PHONY: help fmt lint test race fuzz faults cover rewrite conform interop field-guide bench microbench soak restart lab picture build-all all peers tools platforms $(platforms)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,12 +27,12 @@ test: ## everything a change has to pass, with the peers that can be installed
 race: ## go test with the race detector and the invariants
 	go test -race ./...
 
-fuzz: ## every fuzz target for FUZZTIME (10s)
-	@for p in $$(go list ./...); do \
-		for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-			echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
-		done; \
-	done
+fuzz: ## every fuzz target of every module for FUZZTIME (60s); FUZZ=regexp selects: internal/h2, FuzzBridge
+	@GOBIN=$(bin) go install -C tools ./fuzz
+	@$(bin)/fuzz -time $(FUZZTIME) -run '$(FUZZ)'
+
+faults: ## every fault at every byte of a session (6 minutes)
+	go test -count 1 -timeout 20m -run TestFault -every-byte .
 
 cover: ## statement coverage, by function, in .cache/cover.html
 	@mkdir -p .cache
@@ -51,8 +53,18 @@ interop: peers ## the interop module: other clients, servers, proxies, browsers
 field-guide: peers ## ask every server that is installed how it behaves; writes docs/field-guide.md
 	cd interop && go test -count 1 -run TestFieldGuide . -field-guide $(CURDIR)/docs/field-guide.md
 
-bench: ## the benchmark against peers, ratios from one run, into bench/README.md
-	cd bench && go run . -readme README.md
+bench: ## everything that is said of speed, measured anew in 15 minutes: tables, pictures, README
+	@mkdir -p .cache
+	cd bench && go run . -growth -idle 100000 -docs .. -json ../.cache/bench.json
+
+microbench: ## single operations ten times, MICROTIME (200ms) each, against bench/micro/baseline.txt
+	@mkdir -p .cache
+	@GOBIN=$(bin) go install -C tools golang.org/x/perf/cmd/benchstat
+	@{ echo "# $$(date -u +%F), $$(go version), $$(getconf _NPROCESSORS_ONLN) processors, -benchtime $(MICROTIME)"; \
+		go test -run '^$$' -bench 'Mask|UTF8|EncodeConnect|DecodeConnect|OpenClose|Echo|Receiver|Sender' -benchtime $(MICROTIME) -count 10 \
+			./internal/frame ./internal/proto ./internal/h2; \
+		go test -C bench -run '^$$' -bench . -benchtime $(MICROTIME) -count 10 ./micro; } | tee .cache/micro.txt
+	@$(bin)/benchstat -ignore cpu baseline=bench/micro/baseline.txt now=.cache/micro.txt
 
 soak: ## mixed load for SOAK (5m): every echo compared, memory and goroutines flat
 	cd bench && go run ./soak -time $(SOAK)

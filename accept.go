@@ -38,13 +38,17 @@ type AcceptOptions struct {
 	OnPingReceived func(ctx context.Context, payload []byte) bool
 	OnPongReceived func(ctx context.Context, payload []byte)
 
+	// ReadLimit is how many bytes a message may have, counted after inflating; 0: 1 MiB; negative: no limit. [Conn.SetReadLimit] changes it.
+	ReadLimit int64
+
 	// AllowEarlyData accepts a request that came in QUIC's 0-RTT data, before the handshake is complete: whoever recorded it can send
 	// it again, so what the handler does on it must be harmless twice (RFC 8470). Otherwise such a request is answered 425 (Too Early), and
 	// the client repeats it. Wherever it looks before Accept, a handler that cares asks [InEarlyData].
 	AllowEarlyData bool
 
 	// KeepAlive is the silence after which an HTTP/1.1 peer gets a Ping; as much again without any answer ends the
-	// connection. 0: 30 s; negative: never. Over HTTP/2 the connection does this for all its streams.
+	// connection. It is looked at as often, so that a peer that has vanished is found after two to three times as long and a second. 0: 30 s;
+	// negative: never. Over HTTP/2 and HTTP/3 the connection does this for all its streams, see ServerOptions.
 	KeepAlive time.Duration
 
 	// Observer is told of requests and their WebSockets; nil: the server's, see ServerOptions.
@@ -70,6 +74,36 @@ func Accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn, error) {
 	acceptor := transport.AcceptorFrom(r.Context())
 	foreign := foreignAccept(r)
+	agreed, h, err := opts.agree(w, r, acceptor, foreign)
+	if err != nil {
+		return nil, deny(w, r, err)
+	}
+	reg := registryOf(r)
+	ip, err := reg.takeWebSocket(r.RemoteAddr)
+	if err != nil {
+		return nil, deny(w, r, err)
+	}
+	stream, serr := openStream(w, r, h, acceptor, foreign)
+	if serr != nil {
+		if ip != nil {
+			reg.perIP.give(ip, webSockets)
+		}
+		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
+	}
+	return opts.newConn(r, stream, agreed, ip), nil
+}
+
+// deny refuses r for a WebSocket.
+func deny(w http.ResponseWriter, r *http.Request, err *handshake.Error) *HandshakeError {
+	if r.ProtoMajor == 1 && r.Header.Get("Upgrade") != "" && err.Header["Connection"] == nil && transport.AcceptorFrom(r.Context()) == nil {
+		// What comes behind a request for an Upgrade may be meant for the tunnel, and must not be taken for another request. RFC 9931.
+		w.Header()["Connection"] = []string{"close"}
+	}
+	return refuse(w, err)
+}
+
+// agree looks at the request; h is what the response's header becomes.
+func (o *AcceptOptions) agree(w http.ResponseWriter, r *http.Request, acceptor transport.Acceptor, foreign acceptFunc) (agreed handshake.Agreement, h http.Header, err *handshake.Error) {
 	req := handshake.Request{
 		Method: r.Method, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Host: r.Host, Header: r.Header,
 	}
@@ -80,39 +114,46 @@ func accept(w http.ResponseWriter, r *http.Request, opts *AcceptOptions) (*Conn,
 		req.Method = http.MethodGet
 	}
 	if r.ProtoMajor >= 2 && acceptor == nil && foreign == nil {
-		return nil, refuse(w, noExtendedConnect(r))
+		return agreed, nil, noExtendedConnect(r)
 	}
-	if err := handshake.CheckRequest(req); err != nil {
-		return nil, refuse(w, err)
+	if err = handshake.CheckRequest(req); err != nil {
+		return agreed, nil, err
 	}
-	if !opts.InsecureSkipVerify {
-		if err := handshake.CheckOrigin(req, isSecure(r), opts.OriginPatterns); err != nil {
-			return nil, refuse(w, err)
+	if !o.InsecureSkipVerify {
+		if err = handshake.CheckOrigin(req, isSecure(r), o.OriginPatterns); err != nil {
+			return agreed, nil, err
 		}
 	}
-	if !opts.AllowEarlyData && InEarlyData(r) {
-		return nil, refuse(w, tooEarly())
+	if !o.AllowEarlyData && InEarlyData(r) {
+		return agreed, nil, tooEarly()
 	}
-	agreed, err := handshake.Agree(r.Header, opts.support())
-	if err != nil {
-		return nil, refuse(w, err)
+	if agreed, err = handshake.Agree(r.Header, o.support()); err != nil {
+		return agreed, nil, err
 	}
-	h := w.Header().Clone()
+	key := r.Header.Get("Sec-Websocket-Key")
+	x, bridged := acceptor.(*crossing)
+	if bridged && x.ownKey {
+		key = ""
+	}
+	if h = w.Header(); !bridged || !x.front {
+		h = h.Clone()
+	}
 	if h == nil {
 		h = make(http.Header)
 	}
-	key := r.Header.Get("Sec-Websocket-Key")
 	handshake.SetResponse(h, agreed, key, req.ProtoMajor == 1)
-	stream, serr := openStream(w, r, h, acceptor, foreign)
-	if serr != nil {
-		return nil, &HandshakeError{Name: "not-accepted", Detail: serr.Error(), Err: serr}
-	}
+	return agreed, h, nil
+}
+
+//go:noinline
+func (o *AcceptOptions) newConn(r *http.Request, stream transport.Stream, agreed handshake.Agreement, ip *ipCount) *Conn {
 	reg := registryOf(r)
-	opt := opts.connOptions(agreed.Deflate)
-	opt.observer = opts.observer(reg)
-	c := newConn(stream, opt, agreed.Subprotocol)
+	opt := o.connOptions(agreed)
+	opt.observer, opt.registry = o.observer(reg), reg
+	c := newConn(stream, opt.shared())
+	c.ip = ip
 	reg.add(c)
-	return c, nil
+	return c
 }
 
 func openStream(w http.ResponseWriter, r *http.Request, h http.Header, a transport.Acceptor, foreign acceptFunc) (transport.Stream, error) {
@@ -146,10 +187,10 @@ func (o *AcceptOptions) support() handshake.Support {
 	return handshake.Support{Subprotocols: o.Subprotocols, Deflate: o.CompressionMode.support()}
 }
 
-func (o *AcceptOptions) connOptions(d *deflate.Params) *connOptions {
-	return &connOptions{
-		side: frame.Server, deflate: d, threshold: o.CompressionMode.threshold(o.CompressionThreshold),
-		onPing: o.OnPingReceived, onPong: o.OnPongReceived, keepalive: keepaliveOf(o.KeepAlive),
+func (o *AcceptOptions) connOptions(a handshake.Agreement) connOptions {
+	return connOptions{
+		side: frame.Server, deflate: a.Deflate, subprotocol: a.Subprotocol, threshold: o.CompressionMode.threshold(o.CompressionThreshold),
+		onPing: o.OnPingReceived, onPong: o.OnPongReceived, keepalive: keepaliveOf(o.KeepAlive), readLimit: o.ReadLimit,
 	}
 }
 

@@ -43,15 +43,20 @@ type altSvcHandler struct {
 	advert *advertisement
 }
 
-func (h altSvcHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 && transport.AcceptorFrom(r.Context()) == nil {
-		if v := h.advert.value(); v != "" {
-			w.Header().Set("Alt-Svc", v)
-		}
-	}
+func (h *altSvcHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.advertise(w, r)
 	next := h.next
 	if next == nil {
 		next = http.DefaultServeMux
 	}
 	next.ServeHTTP(w, r)
+}
+
+//go:noinline
+func (h *altSvcHandler) advertise(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && transport.AcceptorFrom(r.Context()) == nil {
+		if v := h.advert.value(); v != "" {
+			w.Header().Set("Alt-Svc", v)
+		}
+	}
 }

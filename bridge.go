@@ -42,16 +42,28 @@ func Bridge(h http.Handler) http.Handler {
 	if h == nil {
 		h = http.DefaultServeMux
 	}
-	return &bridge{h}
+	return &bridge{next: h}
 }
 
-type bridge struct{ next http.Handler }
+type bridge struct {
+	next http.Handler
+	// own says that nobody but next sees the request: it may be changed.
+	own      bool
+	messages *AcceptOptions // of BridgeMessages; nil: the handler gets the bytes as they are
+}
 
 // ServeHTTP implements http.Handler.
 func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	native := transport.AcceptorFrom(r.Context())
 	foreign := foreignAccept(r)
-	if _, bridged := native.(*crossing); bridged || native == nil && foreign == nil {
+	outer, bridged := native.(*crossing)
+	switch {
+	case b.messages != nil && r.ProtoMajor == 1 && isUpgrade(r):
+		bridged = bridged && outer.messages != nil
+	case native == nil && foreign == nil:
+		bridged = true
+	}
+	if bridged {
 		b.next.ServeHTTP(w, r)
 		return
 	}
@@ -60,7 +72,7 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, tooEarly())
 		return
 	}
-	x := &crossing{w: w, r: r, native: native, foreign: foreign}
+	x := &crossing{w: w, r: r, native: native, foreign: foreign, messages: b.messages}
 	returned := false
 	defer func() {
 		if !returned && x.conn != nil {
@@ -68,40 +80,58 @@ func (b *bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.conn.quiesce()
 		}
 	}()
-	b.next.ServeHTTP(x, x.request())
+	b.next.ServeHTTP(x, x.request(b.own))
 	returned = true
 	x.finish()
 }
 
-// A crossing is an Extended CONNECT while its handler runs: the handler's http.ResponseWriter, and the Acceptor in its
+// A crossing is an Extended CONNECT, with BridgeMessages also an Upgrade, while its handler runs: the handler's http.ResponseWriter, and the Acceptor in its
 // request's context.
 type crossing struct {
 	w       http.ResponseWriter
-	r       *http.Request      // as the server shows it
+	r       *http.Request      // as the server shows it, unless it is the handler's; nil where native's stream was accepted
 	native  transport.Acceptor // nil on a server that is not ours
 	foreign acceptFunc         // nil on one that is
 
-	key    string
-	ownKey bool // the client sent no valid key
+	messages *AcceptOptions // of BridgeMessages; nil: of Bridge
+
+	key     string
+	ownKey  bool // the client sent no valid key
+	front   bool // the request is the handler's; so is the header of the response, which is of no use after Accept
+	refused bool // by us: what the handler writes is not sent
 
 	status    int         // of the handler's WriteHeader, or of our refusal; 0: none
 	switching http.Header // of WriteHeader(101)
-	refused   bool        // by us: what the handler writes is not sent
 	conn      *bridgeConn // after Hijack
-	stream    transport.Stream
+	stream    tunnelStream
 }
 
 // request is r as a handler for HTTP/1.1 expects it.
-func (x *crossing) request() *http.Request {
-	r := x.r.WithContext(transport.WithAcceptor(x.r.Context(), x))
+func (x *crossing) request(own bool) *http.Request {
+	r, h := x.r, x.r.Header
+	if f, ok := x.native.(transport.Fronted); ok && own {
+		f.SetFront(x)
+		x.front = true
+	} else {
+		ctx := r.Context()
+		if x.native != nil || x.foreign != nil {
+			ctx = transport.WithAcceptor(ctx, x)
+		}
+		r = r.WithContext(ctx)
+		h = maps.Clone(h)
+	}
 	// Choice: HTTP/1.1, although it is not. There is code that takes other versions for a request without Hijacker (chi's
 	// middleware) or with a ":protocol" (centrifuge); none is known that would want to know better.
 	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = http.MethodGet, "HTTP/1.1", 1, 1
 	r.Body, r.ContentLength = http.NoBody, 0
-	h := maps.Clone(x.r.Header)
 	delete(h, ":protocol")
-	h["Upgrade"] = []string{"websocket"}
-	h["Connection"] = []string{"Upgrade"}
+	if x.messages != nil {
+		delete(h, fieldExtensions) // weft's to agree on
+	}
+	if x.native == nil {
+		h["Upgrade"] = []string{"websocket"}
+		h["Connection"] = []string{"Upgrade"}
+	}
 	if len(h[fieldVersion]) == 0 {
 		h[fieldVersion] = []string{"13"}
 	}
@@ -132,10 +162,21 @@ func (x *crossing) Accept(h http.Header) (transport.Stream, error) {
 	}
 	s, err := x.open(h)
 	x.stream = s
+	if err == nil && x.native != nil {
+		x.r = nil // the handler may go on for as long as the WebSocket
+	}
 	return s, err
 }
 
 func (x *crossing) taken() bool { return x.conn != nil || x.stream != nil }
+
+// openTunnel answers the client as the handler did, with the fields h of its 101, and takes the stream. h is changed.
+func (x *crossing) openTunnel(h http.Header) (tunnelStream, error) {
+	if x.messages != nil {
+		return x.openMessages(h)
+	}
+	return x.open(h)
+}
 
 // open answers 200 with what of h belongs there, and takes the stream. h is changed.
 func (x *crossing) open(h http.Header) (transport.Stream, error) {
@@ -226,7 +267,13 @@ func (x *crossing) FlushError() error {
 }
 
 // InEarlyData and AwaitHandshake are what package transport asks a server's Acceptor.
-func (x *crossing) InEarlyData() bool { return InEarlyData(x.r) }
+func (x *crossing) InEarlyData() bool {
+	if x.native == nil {
+		return InEarlyData(x.r)
+	}
+	a, ok := x.native.(interface{ InEarlyData() bool })
+	return ok && a.InEarlyData()
+}
 
 func (x *crossing) AwaitHandshake(ctx context.Context) error {
 	if a, ok := x.native.(interface{ AwaitHandshake(context.Context) error }); ok {

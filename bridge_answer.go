@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/weftws/weft/internal/handshake"
-	"github.com/weftws/weft/internal/transport"
 )
 
 // A bridgeAnswer is what a handler writes to a hijacked net.Conn before the tunnel.
@@ -96,7 +95,7 @@ func (c *bridgeConn) switchProtocols(h http.Header) error {
 	if _, err := handshake.CheckResponse(http.StatusSwitchingProtocols, upgrade, handshake.Offer{}, x.key); err != nil {
 		return c.fail(c.refuse(http.StatusInternalServerError, "the handler's 101 is wrong: "+err.Error()))
 	}
-	s, err := x.open(h)
+	s, err := x.openTunnel(h)
 	if err != nil {
 		return c.fail(fmt.Errorf("weft: Bridge: %w", err))
 	}
@@ -153,13 +152,16 @@ func (a *bridgeAnswer) complete() bool {
 	switch {
 	case a.final.ContentLength >= 0:
 		return int64(len(body)) >= a.final.ContentLength
-	case len(a.final.TransferEncoding) > 0:
-		return bytes.Equal(body, lastChunk[2:]) || bytes.HasSuffix(body, lastChunk)
+	case len(a.final.TransferEncoding) > 0 && bytes.HasSuffix(body, []byte("\r\n\r\n")):
+		// The end of the last chunk, of its trailers, or of something that looks like it inside a chunk.
+		res, err := readAnswer(a.raw)
+		if err == nil {
+			_, err = io.Copy(io.Discard, res.Body)
+		}
+		return err == nil
 	}
 	return false
 }
-
-var lastChunk = []byte("\r\n0\r\n\r\n")
 
 func readAnswer(raw []byte) (*http.Response, error) {
 	return http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), &http.Request{Method: http.MethodGet})
@@ -204,7 +206,7 @@ func (c *bridgeConn) quiesce() {
 
 // handlerReturned sends what the handler has answered, or waits until others have: a goroutine of the handler's may write the 101
 // yet. It returns the stream if the tunnel is open.
-func (c *bridgeConn) handlerReturned() transport.Stream {
+func (c *bridgeConn) handlerReturned() tunnelStream {
 	c.beforeOpen(func() {
 		if c.answer.final != nil {
 			c.conclude()

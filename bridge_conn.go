@@ -11,8 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/weftws/weft/internal/transport"
 )
 
 // A bridgeConn is the net.Conn that a handler hijacks.
@@ -42,7 +40,7 @@ type bridgeConn struct {
 	err           error // why it is over
 	readDeadline  time.Time
 	writeDeadline time.Time
-	changed       chan struct{} // closed when one of the above or opened changes; nil while nobody waits
+	changed       bell // rings when one of the above or opened changes
 }
 
 func newBridgeConn(x *crossing) *bridgeConn {
@@ -57,7 +55,7 @@ func newBridgeConn(x *crossing) *bridgeConn {
 }
 
 // start makes s the tunnel. Called with answering held, or before anybody else knows c.
-func (c *bridgeConn) start(s transport.Stream) error {
+func (c *bridgeConn) start(s tunnelStream) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -68,8 +66,10 @@ func (c *bridgeConn) start(s transport.Stream) error {
 	s.SetWriteDeadline(c.writeDeadline)
 	c.stream, c.x, c.answer = s, nil, bridgeAnswer{}
 	c.opened.Store(true)
-	c.wake()
-	c.server.join(c.place)
+	c.changed.ring()
+	if _, ok := s.(*messageTunnel); !ok { // that has a Conn, which the server knows
+		c.server.join(c.place)
+	}
 	return nil
 }
 
@@ -79,27 +79,16 @@ func (c *bridgeConn) fail(err error) error {
 	defer c.mu.Unlock()
 	if c.err == nil && !c.opened.Load() {
 		c.err = err
-		c.wake()
+		c.changed.ring()
 	}
 	return c.err
 }
 
-// wake is called with mu held.
-func (c *bridgeConn) wake() {
-	if c.changed != nil {
-		close(c.changed)
-		c.changed = nil
-	}
-}
-
-// watch returns a channel that is closed when something has changed, the read deadline, and why c is over.
+// watch returns a channel that is closed when something changes, the read deadline, and why c is over.
 func (c *bridgeConn) watch() (changed <-chan struct{}, deadline time.Time, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.changed == nil {
-		c.changed = make(chan struct{})
-	}
-	return c.changed, c.readDeadline, c.err
+	return c.changed.wait(), c.readDeadline, c.err
 }
 
 // overErr says why c is over; nil: it is not.
@@ -278,6 +267,6 @@ func (c *bridgeConn) setEarly(deadline *time.Time, t time.Time) bool {
 		return false
 	}
 	*deadline = t
-	c.wake()
+	c.changed.ring()
 	return true
 }

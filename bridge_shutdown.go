@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weftws/weft/internal/frame"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A frameEnd follows the frames that are written to a tunnel, by their headers alone, to know where one ends.
@@ -109,7 +110,7 @@ func (c *bridgeConn) sayGoingAway() {
 	payload := frame.AppendClose(nil, frame.CloseCode(StatusGoingAway), goingAway)
 	p := frame.AppendHeader(nil, frame.Header{Fin: true, Opcode: frame.Close, Length: int64(len(payload))})
 	p = append(p, payload...)
-	if !c.stream.TrySend(p) {
+	if !c.stream.(transport.Stream).TrySend(p) {
 		go c.stream.Send(p, nil) // until Close below
 	}
 	// The handler gets the peer's Close frame, and ends.

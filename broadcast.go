@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/weftws/weft/internal/transport"
 )
 
 // SlowPeer says what happens to a message for a connection whose peer takes messages more slowly than they come.
@@ -39,6 +41,7 @@ type Broadcaster struct {
 	mu      sync.Mutex
 	members []*member
 	byConn  map[*Conn]*member
+	crew    transport.Crew
 	stats   BroadcastStats
 }
 
@@ -127,6 +130,7 @@ func (b *Broadcaster) Send(m *Prepared) {
 		}
 	}
 	b.mu.Unlock()
+	b.crew.Go()
 	for _, c := range slow {
 		err := fmt.Errorf("%w: %d messages waited for the %s", ErrSlowPeer, b.queue(), c.peerName())
 		c.endWith(err, StatusPolicyViolation, "too slow")
@@ -135,7 +139,7 @@ func (b *Broadcaster) Send(m *Prepared) {
 
 // deliver sends m to a member or lets it wait; false: that is not possible. Called with mu held.
 func (b *Broadcaster) deliver(to *member, m *Prepared) bool {
-	if !to.draining && to.conn.tryWritePrepared(m) {
+	if !to.draining && to.conn.tryWritePrepared(m, &b.crew) {
 		b.stats.Sent++
 		return true
 	}

@@ -34,7 +34,7 @@ func TestBroadcastDoesNotAllocate(t *testing.T) {
 		var b Broadcaster
 		s := new(sink)
 		for range 100 {
-			b.Add(newConn(s, &connOptions{side: frame.Server, deflate: params}, ""))
+			b.Add(newConn(s, &connOptions{side: frame.Server, deflate: params}))
 		}
 		m, err := Prepare(MessageText, make([]byte, 5000))
 		if err != nil {

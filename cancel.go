@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// A cancelHook ties a stream's deadline to a context. It stays tied between calls with the same context, so that a loop of
-// Reads with one context registers once. Guarded by Conn.mu.
+// A cancelHook ties one of a stream's deadlines to a context. It stays tied between calls with the same context, so that a
+// loop of Reads with one context registers once. Guarded by Conn.mu.
 type cancelHook struct {
-	write bool        // it is the write deadline; set once
 	tied  atomic.Bool // ctx is set or fired is true
 	ctx   context.Context
 	stop  func() bool
@@ -17,13 +16,28 @@ type cancelHook struct {
 	gen   uint32
 }
 
-// tie makes ctx end what waits on h's deadline.
-func (c *Conn) tie(h *cancelHook, ctx context.Context) {
-	if ctx.Done() == nil && !h.tied.Load() {
+// cancelHooks are a Conn's, by deadline.
+type cancelHooks [2]cancelHook
+
+// A deadlineKind names one of a stream's deadlines.
+type deadlineKind int
+
+const (
+	readDeadline deadlineKind = iota
+	writeDeadline
+)
+
+// tie makes ctx end what waits on the deadline.
+func (c *Conn) tie(kind deadlineKind, ctx context.Context) {
+	if hooks := c.hooks.Load(); ctx.Done() == nil && (hooks == nil || !hooks[kind].tied.Load()) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.hooks.Load() == nil {
+		c.hooks.Store(new(cancelHooks))
+	}
+	h := &c.hooks.Load()[kind]
 	if h.ctx == ctx && !h.fired {
 		return
 	}
@@ -33,7 +47,7 @@ func (c *Conn) tie(h *cancelHook, ctx context.Context) {
 	}
 	if h.fired {
 		h.fired = false
-		c.setDeadline(h, time.Time{})
+		c.setDeadline(kind, time.Time{})
 	}
 	h.gen++
 	h.ctx = nil
@@ -49,21 +63,26 @@ func (c *Conn) tie(h *cancelHook, ctx context.Context) {
 		defer c.mu.Unlock()
 		if h.gen == gen {
 			h.fired = true
-			c.setDeadline(h, longAgo)
+			c.setDeadline(kind, longAgo)
 		}
 	})
 }
 
-func (c *Conn) setDeadline(h *cancelHook, t time.Time) {
-	if h.write {
+func (c *Conn) setDeadline(kind deadlineKind, t time.Time) {
+	if kind == writeDeadline {
 		c.stream.SetWriteDeadline(t)
 	} else {
 		c.stream.SetReadDeadline(t)
 	}
 }
 
-// drop unties the hook. Called with Conn.mu held.
-func (h *cancelHook) drop() {
+// dropHook unties the deadline. Called with mu held.
+func (c *Conn) dropHook(kind deadlineKind) {
+	hooks := c.hooks.Load()
+	if hooks == nil {
+		return
+	}
+	h := &hooks[kind]
 	if h.stop != nil {
 		h.stop()
 	}

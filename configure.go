@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"log"
 	"maps"
+	"math"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/h2/h2net"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // ServerOptions configure the HTTP/2 side of a server. The zero value is right for most.
@@ -46,11 +49,19 @@ type ServerOptions struct {
 	MaxBufferedBytes int64
 
 	// KeepAlive is the silence after which an HTTP/2 peer gets a PING; no ack within 15 s ends the connection. Over HTTP/3 it gets
-	// one too, and a connection ends that was silent for 30 s. 0: 30 s (HTTP/3: 15 s); negative: never.
+	// one too, and a connection ends from which nothing comes for 30 s then. 0: 30 s (HTTP/3: 15 s, which is also the most); negative: never.
 	KeepAlive time.Duration
 
 	// WriteTimeout is how long the network may take nothing at all before a connection is given up; 0: 30 s.
 	WriteTimeout time.Duration
+
+	// PerIP is how much one client address may have at a time.
+	PerIP IPLimits
+
+	// MaxMemory is how many bytes all connections together may hold of what was received and not consumed, of messages of which the end
+	// has not come, and, over HTTP/2, of what waits to be sent. Above it a connection or WebSocket that takes more is ended, unless its
+	// part is at most 64 KiB: ENHANCE_YOUR_CALM, StatusTryAgainLater. 0: half of GOMEMLIMIT if that is set, else 2 GiB; negative: no limit.
+	MaxMemory int64
 
 	// ErrorLog gets panics of handlers; nil: the http.Server's, else the log package's standard logger.
 	ErrorLog *log.Logger
@@ -107,11 +118,13 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 		IdleTimeout:  s.IdleTimeout,
 		WriteTimeout: opts.WriteTimeout,
 		ErrorLog:     opts.ErrorLog,
+		Memory:       opts.memory(),
 	}
+	srv.Config.SettingsTimeout, srv.Config.HeadersTimeout = s.ReadHeaderTimeout, s.ReadHeaderTimeout
 	srv.ConnectRules = connectRules
 	if advert != nil {
 		srv.AltSvc = h2net.AltSvc{Value: func(string) string { return advert.value() }, Frame: true}
-		s.Handler = altSvcHandler{next: s.Handler, advert: advert}
+		s.Handler = &altSvcHandler{next: s.Handler, advert: advert}
 	}
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = s.ErrorLog
@@ -121,21 +134,26 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 	if m == nil {
 		m = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 	}
-	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) { srv.ServeConn(c, opts.conn(hs, h)) }
+	reg := register(s)
+	reg.observer, reg.memory, reg.perIP = opts.Observer, srv.Memory, newIPTable(opts.PerIP)
+	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) {
+		connOpened(c)
+		srv.ServeConn(c, opts.conn(hs, h, reg))
+	}
 	m["h2"] = serve
 	for _, p := range tokens {
 		m[p] = serve
 	}
 	m["unencrypted_http2"] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		if u, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn }); ok {
-			opt := opts.conn(hs, h)
+			opt := opts.conn(hs, h, reg)
 			opt.PrefaceRead = true // by net/http, to tell HTTP/2 from HTTP/1.1
-			srv.ServeConn(u.UnencryptedNetConn(), opt)
+			nc := u.UnencryptedNetConn()
+			connOpened(nc)
+			srv.ServeConn(nc, opt)
 		}
 	}
 	s.TLSNextProto = m
-	reg := register(s)
-	reg.observer = opts.Observer
 	s.RegisterOnShutdown(func() {
 		var wg sync.WaitGroup
 		wg.Go(func() { srv.Shutdown(context.Background()) })
@@ -174,6 +192,22 @@ func (o *ServerOptions) alpn() (tokens []string, err error) {
 	return tokens, nil
 }
 
+// memory is what o.MaxMemory says; nil: no limit.
+func (o *ServerOptions) memory() *transport.Budget {
+	limit := o.MaxMemory
+	switch {
+	case limit < 0:
+		return nil
+	case limit == 0:
+		if limit = debug.SetMemoryLimit(-1) / 2; limit >= math.MaxInt64/2 {
+			limit = defaultMaxMemory
+		}
+	}
+	return &transport.Budget{Max: limit}
+}
+
+const defaultMaxMemory = 2 << 30
+
 func (o *ServerOptions) config() h2.Config {
 	return h2.Config{
 		WSFrame:              slices.Contains(o.Rungs, Frame),
@@ -188,18 +222,39 @@ func (o *ServerOptions) config() h2.Config {
 }
 
 // conn gathers what net/http knows of a connection that it hands over.
-func (o *ServerOptions) conn(s *http.Server, h http.Handler) h2net.ConnOptions {
+func (o *ServerOptions) conn(s *http.Server, h http.Handler, reg *registry) h2net.ConnOptions {
 	opt := h2net.ConnOptions{Handler: h, State: s.ConnState}
+	if reg.own {
+		opt.State = nil // it only asks for HTTP/1.1
+	}
 	if bc, ok := h.(interface{ BaseContext() context.Context }); ok {
 		opt.BaseContext = bc.BaseContext()
 	}
-	opt.Handler = o.bridged(h) // outside of s.Handler, which may be set later
+	opt.Handler = o.bridged(&connHandler{server: s, alpn: h}) // outside of s.Handler, which may be set later
 	return opt
+}
+
+// A connHandler is what net/http gives a connection to serve it with, less most of its stack, which a handler that goes on for
+// as long as its WebSocket would pin.
+type connHandler struct {
+	server *http.Server
+	alpn   http.Handler
+}
+
+func (h *connHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method == http.MethodOptions || r.TLS == nil || r.RemoteAddr == "" || r.Body == nil:
+		h.alpn.ServeHTTP(w, r) // it completes the request, and may answer "OPTIONS *" itself
+	case h.server.Handler == nil:
+		http.DefaultServeMux.ServeHTTP(w, r)
+	default:
+		h.server.Handler.ServeHTTP(w, r)
+	}
 }
 
 func (o *ServerOptions) bridged(h http.Handler) http.Handler {
 	if o.DisableBridge {
 		return h
 	}
-	return Bridge(h)
+	return &bridge{next: h, own: true}
 }

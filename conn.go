@@ -1,6 +1,7 @@
 package weft
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -8,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/weftws/weft/internal/deflate"
-	"github.com/weftws/weft/internal/frame"
 	"github.com/weftws/weft/internal/proto"
 	"github.com/weftws/weft/internal/transport"
 )
@@ -25,62 +24,80 @@ import (
 // handler that accepted it and the context that dialed it. Whoever has a Conn must close it.
 type Conn struct {
 	stream transport.Stream
-	recv   *proto.Receiver // guarded by reading
-	send   *proto.Sender   // guarded by writing
-	opt    *connOptions    // shared between connections
+	opt    *connOptions
 
 	reading gate
 	writing gate
 
-	rest     []byte         // guarded by reading: received and not parsed
-	confirm  func()         // guarded by reading: told once that a valid frame has come; nil: nobody, or told
-	reader   *messageReader // guarded by reading: the message that Reader handed out and that is not over
-	controls controlBudget  // guarded by reading
-	head     [14]byte       // guarded by writing: the frame header that is being sent
-
-	subprotocol string
-	trace       *Trace // a client's; nil on a server
+	in     *inflow        // guarded by reading; nil while nothing is received
+	reader *messageReader // guarded by reading: the message that Reader handed out and that is not over
+	dialed *dialed        // nil on a server
+	send   proto.Sender   // guarded by writing
 
 	readLimit atomic.Int64
-	heard     atomic.Bool // bytes came since the last keepalive tick
-	waiting   atomic.Bool // somebody waits for bytes
-	hasPong   atomic.Bool // pongDue is set
-	sendEnded atomic.Bool // a Close frame was queued: no data frames any more
-	handled   atomic.Bool // callbacks are in use
+	controls  controlBudget // guarded by reading
+	heard     atomic.Bool   // bytes came since the last keepalive tick
+	hasPong   atomic.Bool   // pongDue is set
+	sendEnded atomic.Bool   // a Close frame was queued: no data frames any more
+	handled   atomic.Bool   // callbacks are in use
+	whole     bool          // guarded by reading: of the inflow
+	own       bool          // guarded by reading: of the inflow
+	over      bool          // guarded by reading: the Handler has had its last call
 
-	mu sync.Mutex // guards what follows; never held across I/O
-	// Invariant: err is set once, and then does not change; it is what every later Read returns.
-	err           error
 	closeSent     bool
 	closeReceived bool
 	finished      bool
-	readCancel    cancelHook
-	writeCancel   cancelHook
-	pings         map[string]chan struct{}
-	pongDue       []byte // the latest Ping that found no room for its Pong; nil: none
-	pongWaits     bool   // a goroutine waits for room for pongDue
-	answering     bool   // one sends the Close frame that answers the peer's, and then ends the Conn
-	keepalive     *time.Timer
-	closing       bool // keepalive has become the end of the wait for the peer's Close frame
-	pinged        bool // a Ping was sent at the last keepalive tick
-	doubted       bool // ... and not answered by this one
-	observed      *observation
+	answering     bool // a goroutine sends the Close frame that answers the peer's, and then ends the Conn
 
-	// The list of a server's open connections.
-	registry   *registry
-	prev, next *Conn
+	mu sync.Mutex // guards what follows and the four above; never held across I/O
+	// Invariant: err is set once, and then does not change; it is what every later Read returns.
+	err   error
+	hooks atomic.Pointer[cancelHooks] // set once, with mu held; nil: no context has had a Done
+	rare  *rarities                   // nil while there are none
+
+	ip         *ipCount // of the client; nil: not counted
+	prev, next *Conn    // in the list of a server's open connections
 }
 
-// connOptions are what connections of one dialer or one AcceptOptions have in common.
-type connOptions struct {
-	side       frame.Side
-	deflate    *deflate.Params
-	threshold  int // compress from this size on
-	onPing     func(context.Context, []byte) bool
-	onPong     func(context.Context, []byte)
-	keepalive  time.Duration
-	maxMessage int64
-	observer   *Observer // nil: nobody wants to know
+// rarities are what few Conns have, or few at a time. Guarded by Conn.mu.
+type rarities struct {
+	pings     map[string]chan struct{}
+	pongDue   []byte // the latest Ping that found no room for its Pong; nil: none
+	pongWaits bool   // a goroutine waits for room for pongDue
+	keepalive *time.Timer
+	closing   bool // keepalive has become the end of the wait for the peer's Close frame
+	pinged    bool // a Ping was sent at the last keepalive tick
+	doubted   bool // ... and not answered by this one
+	observed  *observation
+	held      int64 // what account has told the server's memory budget
+}
+
+// rarely returns c.rare, made if need be. Called with mu held.
+func (c *Conn) rarely() *rarities {
+	if c.rare == nil {
+		c.rare = new(rarities)
+	}
+	return c.rare
+}
+
+// observed returns what is told about c; nil: nobody wants to know. Called with mu held.
+func (c *Conn) observed() *observation {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.observed
+}
+
+func (r *rarities) stopKeepalive() {
+	if r.keepalive != nil {
+		r.keepalive.Stop()
+	}
+}
+
+// dialed is what only a client's Conn has.
+type dialed struct {
+	trace   *Trace
+	confirm func() // guarded by reading: told once that a valid frame has come; nil: nobody, or told
 }
 
 const (
@@ -94,29 +111,18 @@ const (
 	defaultKeepalive = 30 * time.Second
 )
 
-func newConn(s transport.Stream, opt *connOptions, subprotocol string) *Conn {
-	if opt.maxMessage == 0 {
-		opt.maxMessage = defaultReadLimit
-	}
-	cfg := proto.Config{
-		Side: opt.side, Deflate: opt.deflate, MaxMessageBytes: opt.maxMessage,
-		Alloc: transport.GetBuffer, Free: transport.PutBuffer,
-	}
-	c := &Conn{
-		stream: s, recv: proto.NewReceiver(cfg), send: proto.NewSender(cfg),
-		opt: opt, subprotocol: subprotocol,
-	}
+func newConn(s transport.Stream, opt *connOptions) *Conn {
+	c := &Conn{stream: s, send: *proto.NewSender(opt.proto()), opt: opt}
 	if opt.observer != nil {
-		c.observed = &observation{start: time.Now()}
+		c.rarely().observed = &observation{start: time.Now()}
 	}
-	c.writeCancel.write = true
-	c.readLimit.Store(opt.maxMessage)
+	c.SetReadLimit(cmp.Or(opt.readLimit, defaultReadLimit))
 	c.startKeepalive()
 	return c
 }
 
 // Subprotocol returns the subprotocol that was agreed on, or "".
-func (c *Conn) Subprotocol() string { return c.subprotocol }
+func (c *Conn) Subprotocol() string { return c.opt.subprotocol }
 
 // Version returns the version of HTTP under the WebSocket: "HTTP/1.1", "HTTP/2.0" or "HTTP/3.0".
 func (c *Conn) Version() string { return c.stream.Info().Proto }
@@ -147,23 +153,24 @@ func (c *Conn) terminate(err error, linger time.Duration) bool {
 		c.err = err
 	}
 	c.sendEnded.Store(true)
-	if c.keepalive != nil {
-		c.keepalive.Stop()
+	if r := c.rare; r != nil {
+		r.stopKeepalive()
+		for _, ch := range r.pings {
+			close(ch)
+		}
+		r.pings = nil
 	}
-	for _, ch := range c.pings {
-		close(ch)
-	}
-	c.pings = nil
-	c.readCancel.drop()
-	c.writeCancel.drop()
+	c.dropHook(readDeadline)
+	c.dropHook(writeDeadline)
 	c.mu.Unlock()
 	if linger > 0 {
 		c.stream.Close(linger)
 	} else {
 		c.stream.Abort()
 	}
-	if c.registry != nil {
-		c.registry.remove(c)
+	if c.opt.registry != nil {
+		c.opt.registry.remove(c)
+		c.forget()
 	}
 	if c.opt.observer != nil && !c.handled.Load() {
 		c.observeClosed()

@@ -104,7 +104,7 @@ func (c *Conn) claimClose(code StatusCode, reason string) bool {
 		return false
 	}
 	c.closeSent = true
-	c.observed.sendClose(code, reason)
+	c.observed().sendClose(code, reason)
 	return true
 }
 
@@ -137,7 +137,7 @@ func (c *Conn) queueClose(ctx context.Context, code StatusCode, reason string) e
 func (c *Conn) endSending() {
 	c.sendEnded.Store(true)
 	c.mu.Lock()
-	c.writeCancel.drop()
+	c.dropHook(writeDeadline)
 	c.mu.Unlock()
 }
 
@@ -190,11 +190,10 @@ func (c *Conn) endSoon() {
 	if c.finished {
 		return
 	}
-	if c.keepalive != nil {
-		c.keepalive.Stop()
-	}
-	c.closing = true
-	c.keepalive = time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+	r := c.rarely()
+	r.stopKeepalive()
+	r.closing = true
+	r.keepalive = time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
 }
 
 // awaitClose reads until the peer's Close frame.
@@ -206,9 +205,10 @@ func (c *Conn) awaitClose() error {
 	err := c.reading.lock(ctx)
 	if err == nil {
 		defer c.reading.unlock()
-		c.reader, c.recv.Whole = nil, false
+		c.reader = nil
+		c.setMode(false, false)
 		for err == nil {
-			_, err = c.nextEvent(ctx)
+			_, err = c.nextPiece(ctx)
 		}
 	}
 	c.mu.Lock()
@@ -236,7 +236,7 @@ func (c *Conn) recvClose(ev proto.Event) error {
 	if c.err == nil {
 		c.err = err
 	}
-	c.observed.recvClose(ev, c.closeSent)
+	c.observed().recvClose(ev, c.closeSent)
 	c.mu.Unlock()
 	// "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send a Close
 	// frame in response. (When sending a Close frame in response, the endpoint typically echos the status code it
@@ -254,7 +254,7 @@ func (c *Conn) endWith(err error, code StatusCode, reason string) {
 	sent := c.closeSent
 	c.closeSent = true
 	if !sent {
-		c.observed.sendClose(code, reason)
+		c.observed().sendClose(code, reason)
 	}
 	c.mu.Unlock()
 	if sent {

@@ -21,14 +21,15 @@ func (c *Conn) Ping(ctx context.Context) error {
 		c.mu.Unlock()
 		return c.closedFor("ping")
 	}
-	if c.pings == nil {
-		c.pings = make(map[string]chan struct{})
+	r := c.rarely()
+	if r.pings == nil {
+		r.pings = make(map[string]chan struct{})
 	}
-	c.pings[payload] = ch
+	r.pings[payload] = ch
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		delete(c.pings, payload)
+		delete(r.pings, payload)
 		c.mu.Unlock()
 	}()
 	if err := c.sendPing(ctx, []byte(payload)); err != nil {
@@ -53,7 +54,7 @@ func (c *Conn) sendPing(ctx context.Context, payload []byte) error {
 	if c.sendEnded.Load() {
 		return c.closedFor("ping")
 	}
-	c.tie(&c.writeCancel, ctx)
+	c.tie(writeDeadline, ctx)
 	_, err := c.stream.Send(c.controlFrame(frame.Ping, payload), nil)
 	if err != nil {
 		return c.sendFailed(ctx, err, true)
@@ -82,10 +83,11 @@ func (c *Conn) recvPing(payload []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pongDue = append([]byte{}, payload...)
+	r := c.rarely()
+	r.pongDue = append([]byte{}, payload...)
 	c.hasPong.Store(true)
-	if !c.pongWaits {
-		c.pongWaits = true
+	if !r.pongWaits {
+		r.pongWaits = true
 		go c.awaitPong()
 	}
 }
@@ -97,15 +99,15 @@ func (c *Conn) awaitPong() {
 	}
 	defer c.writing.unlock()
 	c.mu.Lock()
-	due := c.pongDue
-	c.pongDue, c.pongWaits = nil, false
+	due := c.rare.pongDue
+	c.rare.pongDue, c.rare.pongWaits = nil, false
 	c.hasPong.Store(false)
 	c.mu.Unlock()
 	if due == nil || c.sendEnded.Load() {
 		return
 	}
 	for {
-		c.tie(&c.writeCancel, context.Background())
+		c.tie(writeDeadline, context.Background())
 		// A deadline that passed was an earlier context's.
 		if _, err := c.stream.Send(c.controlFrame(frame.Pong, due), nil); err != os.ErrDeadlineExceeded {
 			return
@@ -133,14 +135,15 @@ func (u untilDone) Err() error {
 // retryPong sends the Pong that found no room. Called with writing held.
 func (c *Conn) retryPong() {
 	c.mu.Lock()
-	due := c.pongDue
-	c.pongDue = nil
+	r := c.rarely()
+	due := r.pongDue
+	r.pongDue = nil
 	c.hasPong.Store(false)
 	c.mu.Unlock()
 	if !c.stream.TrySend(c.controlFrame(frame.Pong, due)) {
 		c.mu.Lock()
-		if c.pongDue == nil {
-			c.pongDue = due
+		if r.pongDue == nil {
+			r.pongDue = due
 			c.hasPong.Store(true)
 		}
 		c.mu.Unlock()
@@ -153,8 +156,11 @@ func (c *Conn) recvPong(payload []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ch := c.pings[string(payload)]; ch != nil {
-		delete(c.pings, string(payload))
+	if c.rare == nil {
+		return
+	}
+	if ch := c.rare.pings[string(payload)]; ch != nil {
+		delete(c.rare.pings, string(payload))
 		close(ch)
 	}
 }
@@ -167,28 +173,29 @@ func (c *Conn) startKeepalive() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.keepalive = time.AfterFunc(c.opt.keepalive, c.keepaliveTick)
+	c.rarely().keepalive = time.AfterFunc(c.opt.keepalive, c.keepaliveTick)
 }
 
 func (c *Conn) keepaliveTick() {
 	c.mu.Lock()
-	if c.finished || c.closing {
+	r := c.rare
+	if c.finished || r.closing {
 		c.mu.Unlock()
 		return
 	}
 	heard := c.heard.Swap(false)
 	// Without a reader no Pong could be seen: silence says nothing then.
-	silent := !heard && (c.handled.Load() || c.waiting.Load())
-	dead := silent && c.doubted
+	silent := !heard && c.reading.taken()
+	dead := silent && r.doubted
 	// Nor does it of a reader that has come only now: what it finds waiting counts.
-	c.doubted = silent && c.pinged && !c.doubted
-	c.pinged = !heard
-	if c.doubted {
-		c.keepalive.Reset(keepaliveGrace)
+	r.doubted = silent && r.pinged && !r.doubted
+	r.pinged = !heard
+	if r.doubted {
+		r.keepalive.Reset(keepaliveGrace)
 		c.mu.Unlock()
 		return
 	}
-	c.keepalive.Reset(c.opt.keepalive)
+	r.keepalive.Reset(c.opt.keepalive)
 	c.mu.Unlock()
 	switch {
 	case dead:

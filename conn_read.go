@@ -25,12 +25,18 @@ func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
 	if err := c.skipMessage(ctx); err != nil {
 		return 0, nil, err
 	}
-	c.recv.Whole = true
-	ev, err := c.nextEvent(ctx)
+	c.setMode(true, true)
+	p, err := c.nextPiece(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	return MessageType(ev.Opcode), append(make([]byte, 0, len(ev.Payload)), ev.Payload...), nil
+	if p.owned {
+		return MessageType(p.op), p.payload, nil
+	}
+	lent := p.payload
+	b := make([]byte, len(lent)) // with the next line it is not zeroed
+	copy(b, lent)
+	return MessageType(p.op), b, nil
 }
 
 // Reader returns the next message as it arrives; ctx is for the whole of it. The io.Reader returns io.EOF at the message's
@@ -43,14 +49,14 @@ func (c *Conn) Reader(ctx context.Context) (MessageType, io.Reader, error) {
 	if err := c.skipMessage(ctx); err != nil {
 		return 0, nil, err
 	}
-	c.recv.Whole = false
-	ev, err := c.nextEvent(ctx)
+	c.setMode(false, false)
+	p, err := c.nextPiece(ctx)
 	if err != nil {
 		return 0, nil, err
 	}
-	r := &messageReader{c: c, ctx: ctx, chunk: ev.Payload, last: ev.Last}
+	r := &messageReader{c: c, ctx: ctx, chunk: p.payload, last: p.last}
 	c.reader = r
-	return MessageType(ev.Opcode), r, nil
+	return MessageType(p.op), r, nil
 }
 
 func (c *Conn) startRead(ctx context.Context, op string) error {
@@ -95,11 +101,11 @@ func (r *messageReader) readWith(ctx context.Context, p []byte) (int, error) {
 		if len(p) == 0 {
 			return 0, nil
 		}
-		ev, err := c.nextEvent(ctx)
+		next, err := c.nextPiece(ctx)
 		if err != nil {
 			return 0, err
 		}
-		r.chunk, r.last = ev.Payload, ev.Last
+		r.chunk, r.last = next.payload, next.last
 	}
 }
 
@@ -111,63 +117,98 @@ func (c *Conn) skipMessage(ctx context.Context) error {
 			c.reader = nil
 			return nil
 		}
-		ev, err := c.nextEvent(ctx)
+		p, err := c.nextPiece(ctx)
 		if err != nil {
 			return err
 		}
-		c.reader.last = ev.Last
+		c.reader.last = p.last
 	}
 	return nil
 }
 
-// nextEvent returns the next Message or Chunk and deals with everything else. Called with reading held. The payload is valid
+// A piece is a message, or a part of one.
+type piece struct {
+	op      frame.Opcode
+	last    bool
+	owned   bool // payload is the caller's for good
+	payload []byte
+}
+
+// nextPiece returns what comes next of a message and deals with everything else. Called with reading held. The payload is valid
 // until the next call.
-func (c *Conn) nextEvent(ctx context.Context) (proto.Event, error) {
+//
+// Most goroutines with a WebSocket of their own wait in here, on a stack of 2 KiB as long as everything from Read down to the
+// runtime fits: what has large frames is called, not inlined, and returns before the wait.
+func (c *Conn) nextPiece(ctx context.Context) (piece, error) {
 	for {
-		c.recv.MaxMessageBytes = c.readLimit.Load()
-		for len(c.rest) > 0 {
-			ev, n := c.recv.Recv(c.rest)
-			c.rest = c.rest[n:]
-			c.noteFrame(ev)
+		if p, found, err := c.parse(); found || err != nil {
+			return p, err
+		}
+		c.tie(readDeadline, ctx)
+		p, err := c.stream.Receive()
+		if err != nil {
+			if err = c.receiveFailed(ctx, err); err != nil {
+				return piece{}, err
+			}
+			continue
+		}
+		c.heard.Store(true)
+		c.inflow().rest = p
+	}
+}
+
+// parse looks at what was received. An error: the Conn takes no more.
+//
+//go:noinline
+func (c *Conn) parse() (p piece, found bool, err error) {
+	if in := c.in; in != nil {
+		in.MaxMessageBytes = c.readLimit.Load()
+		for len(in.rest) > 0 {
+			ev, n := in.Recv(in.rest)
+			in.rest = in.rest[n:]
+			c.noteFrame(&ev)
 			if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
 				if c.discards() {
 					continue
 				}
-				return ev, nil
+				if len(in.rest) == 0 {
+					c.drained()
+				}
+				return piece{ev.Opcode, ev.Kind == proto.Message || ev.Last, ev.Owned, ev.Payload}, true, nil
 			}
 			if err := c.recvControl(ev); err != nil {
-				return proto.Event{}, err
+				return piece{}, false, err
 			}
 		}
-		if err := c.terminal(); err != nil {
-			return proto.Event{}, err
+		if err := c.account(); err != nil {
+			return piece{}, false, err
 		}
-		c.tie(&c.readCancel, ctx)
-		c.waiting.Store(true)
-		p, err := c.stream.Receive()
-		c.waiting.Store(false)
-		if err != nil {
-			if ce := ctxErr(ctx, err); ce != nil {
-				return proto.Event{}, ce
-			}
-			if ctx.Err() == nil && err == os.ErrDeadlineExceeded {
-				continue // the deadline of a context that is not this call's
-			}
-			return proto.Event{}, c.recvEnd(err)
-		}
-		c.heard.Store(true)
-		c.rest = p
+		c.restInflow()
 	}
+	return piece{}, false, c.terminal()
+}
+
+// receiveFailed says what an error of Receive means; nil: nothing.
+//
+//go:noinline
+func (c *Conn) receiveFailed(ctx context.Context, err error) error {
+	if ce := ctxErr(ctx, err); ce != nil {
+		return ce
+	}
+	if ctx.Err() == nil && err == os.ErrDeadlineExceeded {
+		return nil // the deadline of a context that is not this call's
+	}
+	return c.recvEnd(err)
 }
 
 // noteFrame counts what came, and tells whoever wants to know that the peer's first frame was valid: it does speak WebSocket.
-func (c *Conn) noteFrame(ev proto.Event) {
+func (c *Conn) noteFrame(ev *proto.Event) {
 	c.countReceived(ev)
-	if c.confirm != nil && ev.Kind != proto.NeedMore {
+	if d := c.dialed; d != nil && d.confirm != nil && ev.Kind != proto.NeedMore {
 		if ev.Kind != proto.Failed {
-			c.confirm()
+			d.confirm()
 		}
-		c.confirm = nil
+		d.confirm = nil
 	}
 }
 
@@ -205,8 +246,8 @@ func (c *Conn) recvControl(ev proto.Event) error {
 // recvEnd deals with the end of the stream.
 func (c *Conn) recvEnd(err error) error {
 	c.reading.settle()
-	if errors.Is(err, io.EOF) {
-		err = &lostError{fmt.Errorf("%s ended the connection: %w", c.peerName(), io.EOF)}
+	if err == io.EOF || err == io.ErrUnexpectedEOF { // the latter: a FIN inside a TLS record
+		err = &lostError{fmt.Errorf("%s ended the connection: %w", c.peerName(), err)}
 	} else if !isClosed(err) {
 		err = &lostError{err}
 	}

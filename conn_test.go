@@ -211,6 +211,35 @@ func TestReadLimit(t *testing.T) {
 	})
 }
 
+// AcceptOptions.ReadLimit holds for the first message already.
+func TestAcceptReadLimit(t *testing.T) {
+	for limit, want := range map[int64]int{200: 200, 0: 1 << 20, -1: 2 << 20} {
+		overEach(t, func(w http.ResponseWriter, r *http.Request) {
+			c, err := weft.Accept(w, r, &weft.AcceptOptions{ReadLimit: limit})
+			if err != nil {
+				return
+			}
+			c.Handle(weft.HandlerFuncs{Message: func(c *weft.Conn, typ weft.MessageType, p []byte) {
+				go c.Write(context.Background(), typ, bytes.Clone(p))
+			}})
+		}, func(t *testing.T, e *env) {
+			c := e.dial("/", nil)
+			defer c.CloseNow()
+			c.SetReadLimit(0)
+			c.Write(e.ctx, weft.MessageBinary, make([]byte, want))
+			if _, p, err := c.Read(e.ctx); err != nil || len(p) != want {
+				t.Fatalf("limit %d: of %d bytes came %d, %v", limit, want, len(p), err)
+			}
+			if limit >= 0 {
+				c.Write(e.ctx, weft.MessageBinary, make([]byte, want+1))
+				if _, _, err := c.Read(e.ctx); weft.CloseStatus(err) != weft.StatusMessageTooBig {
+					t.Errorf("limit %d: %d bytes: %v", limit, want+1, err)
+				}
+			}
+		})
+	}
+}
+
 func TestCloseHandshake(t *testing.T) {
 	type result struct {
 		err error

@@ -104,18 +104,17 @@ func (c *Conn) sendFrame(ctx context.Context, op frame.Opcode, p []byte, fin, co
 	} else if compress {
 		scratch = transport.GetBuffer(len(p)/2 + 64)
 	}
-	head, n, body, scratch := c.send.Message(scratch, op, p, fin, compress, key)
-	c.head = head
-	c.tie(&c.writeCancel, ctx)
+	head, body, scratch := c.send.Message(scratch, op, p, fin, compress, key)
+	c.tie(writeDeadline, ctx)
 	var sent int
 	var err error
 	for {
-		sent, err = c.stream.Send(c.head[:n], body)
+		sent, err = c.stream.Send(head, body)
 		if err == nil || sent > 0 || ctx.Err() != nil || err != os.ErrDeadlineExceeded {
 			break
 		}
 		// The deadline of an earlier context fired late: it is not this call's.
-		c.tie(&c.writeCancel, ctx)
+		c.tie(writeDeadline, ctx)
 	}
 	if scratch != nil {
 		transport.PutBuffer(scratch)

@@ -16,19 +16,23 @@ func (c *Conn) detach() (transport.Detached, error) {
 	c.finished = true
 	c.err = closedError("use of a Conn that was detached")
 	c.sendEnded.Store(true)
-	if c.observed != nil {
-		c.observed.detached = true
+	if ob := c.observed(); ob != nil {
+		ob.detached = true
 		go c.observeDetached()
 	}
-	if c.keepalive != nil {
-		c.keepalive.Stop()
+	if c.rare != nil {
+		c.rare.stopKeepalive()
 	}
 	c.mu.Unlock()
-	d := transport.Detached{
-		Stream: c.stream, Side: c.opt.side, Deflate: c.opt.deflate, Subprotocol: c.subprotocol,
-		Confirm: c.confirm, MaskKey: maskKey,
+	var confirm func()
+	if c.dialed != nil {
+		confirm = c.dialed.confirm
 	}
-	if reg := c.registry; reg != nil {
+	d := transport.Detached{
+		Stream: c.stream, Side: c.opt.side, Deflate: c.opt.deflate, Subprotocol: c.opt.subprotocol,
+		Confirm: confirm, MaskKey: maskKey,
+	}
+	if reg := c.opt.registry; reg != nil {
 		d.Join = func(goAway, abort func()) (leave func()) {
 			o := &otherConn{goAway: goAway, abort: abort}
 			reg.join(o)

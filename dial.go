@@ -102,6 +102,9 @@ func parseURL(raw string) (*url.URL, error) {
 	if u.Hostname() == "" {
 		return nil, errors.New("URL has no host (RFC 6455, Section 3)")
 	}
+	if _, _, err := net.SplitHostPort(dialAddr(u)); err != nil {
+		return nil, fmt.Errorf("URL has the malformed host %q (RFC 3986, Section 3.2.2)", u.Host)
+	}
 	if u.Fragment != "" || strings.Contains(raw, "#") {
 		return nil, errors.New(`URL has a fragment; "#" must be escaped as %23 (RFC 6455, Section 3)`)
 	}

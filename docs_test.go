@@ -235,3 +235,33 @@ func readDocument(t *testing.T, name string) string {
 	}
 	return strings.ReplaceAll(string(b), "\r\n", "\n")
 }
+
+// ---- Tests
+
+var testName = regexp.MustCompile("`(Test\\w+)`")
+
+// Every test that docs/security.md names exists.
+func TestSecurityNamesTests(t *testing.T) {
+	declared := make(map[string]bool)
+	declaration := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(name, "_test.go") {
+			for _, m := range declaration.FindAllStringSubmatch(readDocument(t, name), -1) {
+				declared[m[1]] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := testName.FindAllStringSubmatch(readDocument(t, "docs/security.md"), -1)
+	for _, m := range named {
+		if !declared[m[1]] {
+			t.Errorf("no test is called %s", m[1])
+		}
+	}
+	if len(named) < 4 {
+		t.Errorf("%d tests are named", len(named))
+	}
+}

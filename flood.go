@@ -9,7 +9,7 @@ import (
 // peer could keep us busy answering with frames that cost it nothing. Guarded by Conn.reading.
 type controlBudget struct {
 	spent int32
-	since time.Time // when spent was last brought up to date
+	since uint32 // when spent was last brought up to date, in ticks; the count may wrap around
 }
 
 const (
@@ -19,20 +19,78 @@ const (
 
 // spend takes one frame off the budget; false: there is none left.
 func (b *controlBudget) spend(now time.Time) bool {
+	tick := uint32(now.Sub(firstTick) / (time.Second / controlRate))
 	if b.spent > 0 {
-		if back := int64(now.Sub(b.since) / (time.Second / controlRate)); back > 0 {
-			b.spent = int32(max(int64(b.spent)-back, 0))
-			b.since = now
-		}
-	} else {
-		b.since = now
+		b.spent = int32(max(int64(b.spent)-int64(tick-b.since), 0))
 	}
+	b.since = tick
 	if b.spent >= controlBurst {
 		return false
 	}
 	b.spent++
 	return true
 }
+
+// account tells the server's memory budget what a message under way holds. Where all hold too much together, a WebSocket whose
+// message grows is ended, unless its part is small. Called with reading held, or where callbacks are called.
+func (c *Conn) account() error {
+	reg := c.opt.registry
+	if reg == nil || reg.memory == nil || c.in == nil {
+		return nil
+	}
+	c.in.Release()
+	held := int64(c.in.Held())
+	if held < smallMessage {
+		held = 0
+	}
+	if held == c.in.told {
+		return nil
+	}
+	c.in.told = held
+	was, finished := c.hold(held)
+	over := reg.memory.Add(held - was)
+	if finished {
+		c.forget()
+		return nil
+	}
+	if !over || held < was || held <= smallPart {
+		return nil
+	}
+	err := &ProtocolError{
+		Side: c.peerName(), Name: "memory-exceeded", Code: StatusTryAgainLater, Section: "RFC 6455, Section 10.4",
+		Detail: fmt.Sprintf("%s began a message that holds %d bytes, while all connections hold more than %d (1013, RFC 6455, Section 10.4)", c.peerName(), held, reg.memory.Max),
+	}
+	c.endWith(err, err.Code, err.Name)
+	return c.terminal()
+}
+
+// hold sets what account has told, and returns what that was.
+func (c *Conn) hold(n int64) (was int64, finished bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rare != nil {
+		was = c.rare.held
+	}
+	if n != was {
+		c.rarely().held = n
+	}
+	return was, c.finished
+}
+
+// forget gives back what the Conn holds, which is over.
+func (c *Conn) forget() {
+	if m := c.opt.registry.memory; m != nil {
+		was, _ := c.hold(0)
+		m.Add(-was)
+	}
+}
+
+const (
+	smallMessage = 4 << 10 // below it is not counted
+	smallPart    = 64 << 10
+)
+
+var firstTick = time.Now()
 
 // recvFlood ends a Conn whose peer sends Pings and Pongs without measure.
 func (c *Conn) recvFlood() error {

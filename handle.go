@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/weftws/weft/internal/proto"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A Handler gets what happens on a Conn, one call at a time. Calls come on the goroutine that reads the connection: a call
@@ -47,30 +48,30 @@ func (c *Conn) Handle(h Handler) {
 	if err := c.reading.lock(context.Background()); err != nil {
 		return // cannot be: the context has no end
 	}
-	c.reader, c.recv.Whole = nil, true
-	c.tie(&c.readCancel, context.Background())
+	c.reader = nil
+	c.setMode(true, false)
+	c.tie(readDeadline, context.Background())
 	// reading stays held: from here on the transport's one call at a time takes its place.
-	in := &inbox{c: c, h: h}
-	rest := c.rest
-	c.rest = nil
-	if len(rest) > 0 {
+	in := inbox{c: c, h: h}
+	if f := c.in; f != nil && len(f.rest) > 0 {
+		rest := f.rest
+		f.rest = nil
 		in.receive(rest, nil)
 	}
-	if !in.over {
-		c.stream.Handle(in.receive)
+	if !c.over {
+		c.stream.Handle(func(p []byte, err error) { in.receive(p, err) })
 	}
 }
 
 // An inbox turns the transport's callbacks into the Handler's.
 type inbox struct {
-	c    *Conn
-	h    Handler
-	over bool
+	c *Conn
+	h Handler
 }
 
-func (in *inbox) receive(p []byte, err error) {
+func (in inbox) receive(p []byte, err error) {
 	c := in.c
-	if in.over {
+	if c.over {
 		return
 	}
 	defer in.recoverPanic()
@@ -79,12 +80,16 @@ func (in *inbox) receive(p []byte, err error) {
 		return
 	}
 	c.heard.Store(true)
-	c.recv.MaxMessageBytes = c.readLimit.Load()
+	f := c.inflow()
+	f.MaxMessageBytes = c.readLimit.Load()
 	for len(p) > 0 {
-		ev, n := c.recv.Recv(p)
+		ev, n := f.Recv(p)
 		p = p[n:]
-		c.noteFrame(ev)
+		c.noteFrame(&ev)
 		if ev.Kind == proto.Message {
+			if len(p) == 0 {
+				c.drained()
+			}
 			if !c.sendEnded.Load() {
 				in.h.OnMessage(c, MessageType(ev.Opcode), ev.Payload)
 			}
@@ -95,18 +100,30 @@ func (in *inbox) receive(p []byte, err error) {
 			return
 		}
 	}
+	if err := c.account(); err != nil {
+		in.end(err)
+		return
+	}
+	c.restInflow()
 	c.reading.settle()
+}
+
+// drained tells the stream that what it gave us has been used up.
+func (c *Conn) drained() {
+	if s, ok := c.stream.(transport.DrainStream); ok {
+		s.Drained()
+	}
 }
 
 // recoverPanic keeps a panic in a callback from ending the process, as http.Server does for handlers: it is logged, and costs the
 // WebSocket (1011).
-func (in *inbox) recoverPanic() {
+func (in inbox) recoverPanic() {
 	v := recover()
 	if v == nil {
 		return
 	}
-	in.c.registry.logf("weft: panic in a callback of the WebSocket with %v: %v\n%s", in.c.stream.Info().RemoteAddr, v, debug.Stack())
-	if in.over { // it was OnClose
+	in.c.opt.registry.logf("weft: panic in a callback of the WebSocket with %v: %v\n%s", in.c.stream.Info().RemoteAddr, v, debug.Stack())
+	if in.c.over { // it was OnClose
 		return
 	}
 	defer in.recoverPanic()
@@ -114,9 +131,9 @@ func (in *inbox) recoverPanic() {
 	in.end(fmt.Errorf("weft: panic in a callback: %v", v))
 }
 
-func (in *inbox) end(err error) {
-	in.over = true
-	in.c.recv.Close()
+func (in inbox) end(err error) {
+	in.c.over = true
+	in.c.endInflow()
 	in.c.observeClosed()
 	in.h.OnClose(in.c, err)
 }

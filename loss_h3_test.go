@@ -12,13 +12,13 @@ import (
 	"github.com/weftws/weft/internal/simnet"
 )
 
-// A thousand WebSockets on one QUIC connection, over a network that loses one datagram in a hundred and delays others: every message
+// A thousand WebSockets on one QUIC connection, over a network that of a hundred datagrams loses one, doubles one, damages one and delays two: every message
 // arrives once and in order.
 func TestH3Loss(t *testing.T) {
 	const sockets, messages = 1000, 5
 	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
 		n.Seed(1)
-		n.SetUDP("", simnet.UDP{Loss: 0.01, Reorder: 0.02})
+		n.SetUDP("", simnet.UDP{Loss: 0.01, Reorder: 0.02, Duplicate: 0.01, Damage: 0.01})
 		e := newEnv(t, n, carriers[4], http.HandlerFunc(echoCallbacks), nil)
 		conns := make([]*weft.Conn, sockets)
 		eachOf(sockets, func(i int) { conns[i] = e.dial("/", nil) })

@@ -3,6 +3,7 @@ package weft
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -112,9 +113,9 @@ const (
 
 // A Violation is a rule that a peer broke or a limit of ours that it exceeded.
 type Violation struct {
-	Conn       *Conn  // nil at the level of HTTP/2
+	Conn       *Conn  // nil but for those of a WebSocket
 	Side       string // who broke it: "client" or "server"
-	Protocol   string // "websocket" or "http2"
+	Protocol   string // "websocket", "http2", or "tcp" and "quic" for limits of connections
 	Name       string // in kebab-case: "unmasked-frame", "too-many-resets"
 	Limit      bool   // it is a limit of ours: there are finitely many names of either kind
 	Section    string // "RFC 6455, Section 5.1"
@@ -199,6 +200,14 @@ func (o *Observer) h2Violation(remote net.Addr, v *h2.Violation, detail string) 
 	})
 }
 
+// ipViolation tells that a client address has as many connections as it may.
+func (o *Observer) ipViolation(remote net.Addr, protocol string, k ipKind, limit int) {
+	o.violation(Violation{
+		Side: "client", Protocol: protocol, Name: "too-many-" + k.String(), Limit: true,
+		Detail: fmt.Sprintf("client's address has %d %v, as many as it may", limit, k), RemoteAddr: remote.String(),
+	})
+}
+
 // observeStart tells that r begins. The context is r's from then on.
 func (r *race) observeStart(ctx context.Context) context.Context {
 	if r.d.Observer == nil {
@@ -249,10 +258,13 @@ func (o *AcceptOptions) observe(r *http.Request, c *Conn, err error) {
 	if ob == nil || ob.Refused == nil {
 		return
 	}
+	version := r.Proto
 	if x, ok := transport.AcceptorFrom(r.Context()).(*crossing); ok {
 		r = x.r
+		if version = r.Proto; x.front {
+			version = "HTTP/2.0" // x has changed it
+		}
 	}
-	version := r.Proto
 	if h3.IsConnect(r) {
 		version = "HTTP/3.0" // quic-go shows the :protocol
 	}
@@ -313,8 +325,9 @@ func (c *Conn) observeOpen(ctx context.Context, target string) {
 		o.Opened(ctx, Opened{Conn: c, Side: c.opt.side.String(), Target: target})
 	}
 	c.mu.Lock()
-	c.observed.opened, c.observed.target = true, target
-	over := c.finished && !c.handled.Load() && !c.observed.detached
+	ob := c.observed()
+	ob.opened, ob.target = true, target
+	over := c.finished && !c.handled.Load() && !ob.detached
 	c.mu.Unlock()
 	if over {
 		c.observeClosed()
@@ -324,7 +337,7 @@ func (c *Conn) observeOpen(ctx context.Context, target string) {
 // observeClosed tells the end of c, once. Where there is a Handler, it is called when the last message has been counted.
 func (c *Conn) observeClosed() {
 	c.mu.Lock()
-	ob := c.observed
+	ob := c.observed()
 	if ob == nil || !ob.opened || ob.told || !c.finished {
 		c.mu.Unlock()
 		return
@@ -349,7 +362,7 @@ func (c *Conn) observeClosed() {
 	if v, ok := errors.AsType[*ProtocolError](report.Err); ok {
 		o.violation(Violation{
 			Conn: c, Side: v.Side, Protocol: "websocket", Name: v.Name, Section: v.Section, Detail: v.Detail,
-			Limit:      v.Code == StatusMessageTooBig || v.Code == StatusPolicyViolation,
+			Limit:      v.Code == StatusMessageTooBig || v.Code == StatusPolicyViolation || v.Code == StatusTryAgainLater,
 			RemoteAddr: addrOr(c.stream.Info().RemoteAddr).String(),
 		})
 	}
@@ -399,7 +412,7 @@ func (t *traffic) add(n int, last bool) {
 }
 
 // countReceived counts what ev delivers. Called with reading held.
-func (c *Conn) countReceived(ev proto.Event) {
+func (c *Conn) countReceived(ev *proto.Event) {
 	if ev.Kind == proto.Message || ev.Kind == proto.Chunk {
 		c.reading.fresh.add(len(ev.Payload), ev.Kind == proto.Message || ev.Last)
 	}
@@ -411,24 +424,4 @@ func (c *Conn) countSent(n int, last bool) {
 	if !last {
 		c.writing.settle() // whoever writes the message may hold the gate for long
 	}
-}
-
-// settle makes fresh part of what sum returns. Called with the gate held.
-func (g *gate) settle() {
-	g.mu.Lock()
-	g.settleLocked()
-	g.mu.Unlock()
-}
-
-func (g *gate) settleLocked() {
-	g.total.messages += g.fresh.messages
-	g.total.bytes += g.fresh.bytes
-	g.fresh = traffic{}
-}
-
-// sum returns what was counted.
-func (g *gate) sum() traffic {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.total
 }

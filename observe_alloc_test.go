@@ -10,20 +10,20 @@ import (
 )
 
 // observed returns an open Conn of a server that somebody observes, with a Handler that answers each message.
-func observed(o *Observer) (*Conn, *inbox) {
-	c := newConn(new(sink), &connOptions{side: frame.Server, observer: o}, "")
+func observed(o *Observer) (*Conn, inbox) {
+	c := newConn(new(sink), &connOptions{side: frame.Server, observer: o})
 	c.observeOpen(context.Background(), "/")
-	c.recv.Whole = true
+	c.setMode(true, false)
 	c.handled.Store(true)
-	return c, &inbox{c: c, h: HandlerFuncs{Message: func(c *Conn, typ MessageType, p []byte) { c.Write(context.Background(), typ, p) }}}
+	return c, inbox{c: c, h: HandlerFuncs{Message: func(c *Conn, typ MessageType, p []byte) { c.Write(context.Background(), typ, p) }}}
 }
 
 // batch is n messages of 125 bytes, as one read from the network brings them.
 func batch(n int) (p []byte) {
 	s := proto.NewSender(proto.Config{Side: frame.Client})
 	for range n {
-		head, k, body, _ := s.Message(nil, frame.Binary, make([]byte, 125), true, false, [4]byte{1, 2, 3, 4})
-		p = append(append(p, head[:k]...), body...)
+		head, body, _ := s.Message(nil, frame.Binary, make([]byte, 125), true, false, [4]byte{1, 2, 3, 4})
+		p = append(append(p, head...), body...)
 	}
 	return p
 }

@@ -66,7 +66,7 @@ func (c *Conn) WritePrepared(ctx context.Context, m *Prepared) error {
 	}
 	e := m.encoding(c)
 	f, scratch := c.prepared(e)
-	c.tie(&c.writeCancel, ctx)
+	c.tie(writeDeadline, ctx)
 	var sent int
 	var err error
 	for {
@@ -75,7 +75,7 @@ func (c *Conn) WritePrepared(ctx context.Context, m *Prepared) error {
 			break
 		}
 		// The deadline of an earlier context fired late: it is not this call's.
-		c.tie(&c.writeCancel, ctx)
+		c.tie(writeDeadline, ctx)
 	}
 	transport.PutBuffer(scratch)
 	if err != nil {
@@ -85,8 +85,9 @@ func (c *Conn) WritePrepared(ctx context.Context, m *Prepared) error {
 	return nil
 }
 
-// tryWritePrepared is WritePrepared without waiting; false: there is no room, another is writing, or the Conn is closing.
-func (c *Conn) tryWritePrepared(m *Prepared) bool {
+// tryWritePrepared is WritePrepared without waiting; false: there is no room, another is writing, or the Conn is closing. crew
+// writes where it can.
+func (c *Conn) tryWritePrepared(m *Prepared, crew *transport.Crew) bool {
 	if c.sendEnded.Load() || !c.writing.tryLock() {
 		return false
 	}
@@ -96,7 +97,12 @@ func (c *Conn) tryWritePrepared(m *Prepared) bool {
 	}
 	e := m.encoding(c)
 	f, scratch := c.prepared(e)
-	ok := c.stream.TrySend(f)
+	var ok bool
+	if s, by := c.stream.(transport.CrewStream); by {
+		ok = s.TrySendBy(crew, f)
+	} else {
+		ok = c.stream.TrySend(f)
+	}
 	transport.PutBuffer(scratch)
 	if ok {
 		c.sentPrepared(m, e)

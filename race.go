@@ -63,6 +63,7 @@ type attempt struct {
 	cc      transport.Mux
 	told    chan struct{} // closed when SETTINGS were reported, or are not going to be; nil: they came before this dial
 	pooled  bool          // the pool owns cc
+	reused  bool          // cc was in the pool before: it may have died unnoticed
 	probing bool          // counted in the pool
 	call    transport.Call
 	key     string // Sec-WebSocket-Key, HTTP/1.1
@@ -225,6 +226,7 @@ func (r *race) useLive(o negotiate.UseLive) {
 	a := r.attempt(o.Attempt)
 	a.addr, a.pooled = r.key.addr, true
 	a.cc = r.d.pool.find(r.key, o.Conn)
+	a.reused = !o.Frame // whose PING says enough
 	if o.Frame {
 		r.sendFrame(a)
 	} else {

@@ -1,7 +1,9 @@
 package weft
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/weftws/weft/internal/h2/h2net"
@@ -94,7 +96,7 @@ func (r *race) connectRequest(a *attempt) transport.ConnectRequest {
 }
 
 func (r *race) awaitResponse(a *attempt, call transport.Call, began time.Time) {
-	res, err := call.Response(a.ctx)
+	res, err := r.responseOf(a, call)
 	if err != nil {
 		if a.ctx.Err() == nil {
 			r.step(a, "response", began, err.Error())
@@ -115,6 +117,38 @@ func (r *race) awaitResponse(a *attempt, call transport.Call, began time.Time) {
 	r.check(&o, "")
 	r.tell(a, o) // a call that is not told is cancelled by release
 }
+
+// responseOf waits for the response. A connection from the pool that is silent about it is asked by PING whether it is there: that its peer
+// has gone without a word is found out by keepalive only, later than a dial should wait.
+func (r *race) responseOf(a *attempt, call transport.Call) (*http.Response, error) {
+	cc, ok := a.cc.(*h2net.ClientConn)
+	if !a.reused || !ok || r.d.KeepAlive < 0 {
+		return call.Response(a.ctx)
+	}
+	ctx, cancel := context.WithTimeout(a.ctx, silenceBeforePing)
+	defer cancel()
+	res, err := call.Response(ctx)
+	if err == nil || ctx.Err() == nil || a.ctx.Err() != nil {
+		return res, err
+	}
+	ctx, cancel = context.WithTimeout(a.ctx, pingPatience)
+	defer cancel()
+	if _, err := cc.Ping(ctx); err != nil && ctx.Err() != nil && a.ctx.Err() == nil {
+		// Its other streams wait for what keepalive says.
+		r.d.pool.remove(r.key, cc)
+		cc.Shutdown(drainLinger)
+		return nil, errNoPong
+	}
+	return call.Response(a.ctx)
+}
+
+const (
+	// silenceBeforePing is how long a connection from the pool may be silent about a request. Handlers may take that long.
+	silenceBeforePing = 2 * time.Second
+	pingPatience      = 3 * time.Second
+)
+
+var errNoPong = fmt.Errorf("connection from before did not answer a PING within %v", pingPatience)
 
 // keep leaves a's connection in the pool.
 func (r *race) keep(a *attempt) {

@@ -3,11 +3,12 @@ package weft
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"time"
 
-	"github.com/weftws/weft/internal/deflate"
 	"github.com/weftws/weft/internal/frame"
+	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/negotiate"
 )
 
@@ -53,16 +54,16 @@ func (r *race) succeed(o negotiate.Succeed) {
 	if r.carried != nil {
 		r.tunnel = newTunnel(a.stream, a.response.Header, trace, confirm)
 	} else {
-		r.conn = newConn(a.stream, r.connOptions(a.agreed.Deflate), a.agreed.Subprotocol)
-		r.conn.trace, r.conn.confirm = trace, confirm
+		r.conn = newConn(a.stream, r.connOptions(a.agreed).shared())
+		r.conn.dialed = &dialed{trace, confirm}
 	}
 	r.response = a.response
 	a.stream, a.response, a.call = nil, nil, nil // the caller's now
 }
 
-func (r *race) connOptions(d *deflate.Params) *connOptions {
-	return &connOptions{
-		side: frame.Client, deflate: d, threshold: r.opts.CompressionMode.threshold(r.opts.CompressionThreshold),
+func (r *race) connOptions(a handshake.Agreement) connOptions {
+	return connOptions{
+		side: frame.Client, deflate: a.Deflate, subprotocol: a.Subprotocol, threshold: r.opts.CompressionMode.threshold(r.opts.CompressionThreshold),
 		onPing: r.opts.OnPingReceived, onPong: r.opts.OnPongReceived, keepalive: keepaliveOf(r.d.KeepAlive),
 		observer: r.d.Observer,
 	}
@@ -89,6 +90,8 @@ func (r *race) fail(o negotiate.Fail) {
 		err = he
 	case err == nil || o.Class == negotiate.CallerLeft || o.Class == negotiate.Disallowed || o.Class == negotiate.Version:
 		err = &HandshakeError{Name: string(o.Class), Detail: o.Reason, Err: err}
+	case o.Class == negotiate.Silent && err == r.ctx.Err():
+		err = fmt.Errorf("%s: %w", o.Reason, err) // who was silent, the context does not say
 	}
 	r.verdict = string(o.Class)
 	r.err = &DialError{URL: r.url.String(), Attempts: r.account(), Err: err}

@@ -88,6 +88,9 @@ func (r *race) note(o negotiate.Outcome) negotiate.Outcome {
 		if a.pooled {
 			break
 		}
+		if err := a.cc.Err(); err != nil && a.call == nil {
+			return r.callFailed(a, err) // it ended behind them
+		}
 		if o.ConnectProtocol || a.call == nil {
 			a.pooled = true
 			r.d.pool.add(r.key, a.cc, a.alpn, a.alt)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"weak"
+
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A registry is the list of the WebSockets that are open on one http.Server.
@@ -19,8 +21,13 @@ type registry struct {
 	others   map[*otherConn]struct{}
 	count    int // of both
 	closing  bool
-	observer *Observer     // of the server's options; set before it serves
 	empty    chan struct{} // made on demand; closed when count falls to 0
+
+	// Set before the server serves.
+	observer *Observer         // of the server's options
+	memory   *transport.Budget // nil: no limit
+	perIP    *ipTable
+	own      bool // the http.Server is a Server's
 }
 
 // registryOf finds the registry of the server that r came by. Nil: the server is not one of ours.
@@ -60,7 +67,6 @@ func (g *registry) add(c *Conn) {
 	if g == nil {
 		return
 	}
-	c.registry = g
 	g.mu.Lock()
 	c.next = g.first
 	if g.first != nil {
@@ -127,6 +133,9 @@ func (g *registry) remove(c *Conn) {
 		c.next.prev = c.prev
 	}
 	c.prev, c.next = nil, nil
+	if c.ip != nil {
+		g.perIP.give(c.ip, webSockets)
+	}
 	g.uncount()
 }
 

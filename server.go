@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weftws/weft/internal/h1"
 	"github.com/weftws/weft/internal/h2/h2net"
 	"github.com/weftws/weft/internal/h3"
 )
@@ -31,7 +32,8 @@ type Server struct {
 	// DisableHTTP3 keeps ListenAndServeTLS to TCP.
 	DisableHTTP3 bool
 
-	// ReadHeaderTimeout bounds reading an HTTP/1.1 request's header; 0: 10 s. IdleTimeout closes connections
+	// ReadHeaderTimeout bounds the TLS handshake, reading an HTTP/1.1 request's header, and over HTTP/2 the wait for the client's SETTINGS and
+	// the end of a field block; 0: 10 s. IdleTimeout closes connections
 	// without requests and WebSockets; 0: 2 min.
 	ReadHeaderTimeout time.Duration
 	IdleTimeout       time.Duration
@@ -78,7 +80,16 @@ func (s *Server) init() error {
 		s.http.Protocols.SetUnencryptedHTTP2(true)
 		s.advert.fixed = s.Options.AltSvc
 		s.h2, s.err = configure(&s.http, &s.Options, &s.advert)
+		if s.err != nil {
+			return
+		}
 		s.reg = register(&s.http)
+		s.reg.own = true
+		s.http.ConnState = func(c net.Conn, st http.ConnState) {
+			if st == http.StateActive {
+				connOpened(c)
+			}
+		}
 	})
 	return s.err
 }
@@ -96,7 +107,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if err := s.init(); err != nil {
 		return err
 	}
-	return s.http.Serve(l)
+	return s.http.Serve(s.limited(l))
 }
 
 // ServeTLS serves connections over TLS, with the certificate from the files if they are not "", else from TLSConfig.
@@ -104,7 +115,13 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	if err := s.init(); err != nil {
 		return err
 	}
-	return s.http.ServeTLS(l, certFile, keyFile)
+	return s.http.ServeTLS(h1.Listener(s.limited(l)), certFile, keyFile)
+}
+
+func (s *Server) limited(l net.Listener) net.Listener {
+	return &ipListener{Listener: l, table: s.reg.perIP, refused: func(remote net.Addr, k ipKind) {
+		s.Options.Observer.ipViolation(remote, "tcp", k, s.reg.perIP.limit(k))
+	}}
 }
 
 // ListenAndServe listens on the TCP address addr and calls Serve.

@@ -11,9 +11,21 @@ import (
 	"github.com/weftws/weft/internal/transport"
 )
 
-// A streamConn is the bytes of a transport.Stream as a net.Conn. Write returns when p is queued, not when the kernel has it.
+// A tunnelStream is what a streamConn needs of a transport.Stream.
+type tunnelStream interface {
+	Receive() ([]byte, error)
+	Send(head, body []byte) (n int, err error)
+	SetReadDeadline(t time.Time)
+	SetWriteDeadline(t time.Time)
+	Close(linger time.Duration)
+	Abort()
+	Done() <-chan struct{}
+	Info() transport.Info
+}
+
+// A streamConn is the bytes of a stream as a net.Conn. Write returns when p is queued, not when the kernel has it.
 type streamConn struct {
-	stream transport.Stream
+	stream tunnelStream
 	closed atomic.Bool
 
 	reading gate

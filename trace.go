@@ -201,11 +201,11 @@ func fromMilliseconds(ms float64) time.Duration {
 // Trace says how the WebSocket came to be and where it rides.
 func (c *Conn) Trace() Trace {
 	var t Trace
-	if c.trace != nil {
-		t = *c.trace
+	if c.dialed != nil {
+		t = *c.dialed.trace
 	}
 	t.ridesOn(c.stream.Info())
-	t.Subprotocol = c.subprotocol
+	t.Subprotocol = c.opt.subprotocol
 	if c.opt.deflate != nil {
 		t.Compression = c.opt.deflate.String()
 	}

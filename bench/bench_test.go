@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weftws/weft/bench/load"
 	"github.com/weftws/weft/bench/peers"
 )
 
@@ -62,6 +63,21 @@ func TestSplice(t *testing.T) {
 	}
 }
 
+// The percentiles are the histogram's, in microseconds, and the CPU time stays.
+func TestLatencies(t *testing.T) {
+	h := load.NewLatencies()
+	for i := range int64(10_000) {
+		h.RecordValue((i + 1) * 1000)
+	}
+	x := sample{Value: 7}
+	x.latencies(h)
+	for _, v := range []struct{ got, want float64 }{{x.CPU, 7}, {x.Value, 5000}, {x.P99, 9900}, {x.P999, 9990}, {x.Max, 10_000}} {
+		if v.got < v.want*0.998 || v.got > v.want*1.002 {
+			t.Errorf("%v, want %v", v.got, v.want)
+		}
+	}
+}
+
 func TestParseCores(t *testing.T) {
 	got, err := parseCores("0-2,5,7-8")
 	if want := []int{0, 1, 2, 5, 7, 8}; err != nil || !slices.Equal(got, want) {
@@ -96,7 +112,7 @@ func TestObey(t *testing.T) {
 	in, commands := io.Pipe()
 	answers, out := io.Pipe()
 	go func() {
-		obey(in, out)
+		obey(in, out, nil)
 		out.Close()
 	}()
 	sc := bufio.NewScanner(answers)

@@ -16,6 +16,7 @@ type hall struct {
 	stalled  *load.Fleet // or nil
 	audience *load.Fleet
 	dropped  int64 // for the stalled, before a broadcast
+	expected int   // members that ever joined
 }
 
 // openHall opens the WebSockets of s and that of the speaker. Those that stall come before, and are told so much that nothing more
@@ -39,34 +40,45 @@ func openHall(pr *process, t load.Target, s load.Spec) (h *hall, err error) {
 		if h.stalled, err = load.Open(ctx, t, one); err != nil {
 			return nil, err
 		}
-		if err := h.joined(1 + s.Stalled); err != nil {
+		if err := h.joined(1 + s.Stalled); err != nil { // the speaker is one
 			return nil, err
 		}
 		if _, err := h.speaker.Echo(load.Limit{Count: enough}); err != nil {
 			return nil, err
 		}
 	}
-	if h.audience, err = load.Open(ctx, t, s); err != nil {
-		return nil, err
+	if s.Stalled == 0 {
+		h.expected = 1
 	}
-	return h, h.joined(1 + s.Stalled + s.WebSockets())
+	return h, h.open(t, s)
+}
+
+// open opens the audience.
+func (h *hall) open(t load.Target, s load.Spec) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*openTime)
+	defer cancel()
+	if h.audience, err = load.Open(ctx, t, s); err != nil {
+		return err
+	}
+	return h.joined(s.WebSockets())
 }
 
 // enough messages fill the window of a stream, and are a whole number of scripts.
 const enough = 1 << 16
 
-// joined waits until the server knows n members.
+// joined waits until the server knows n members more.
 func (h *hall) joined(n int) error {
+	h.expected += n
 	for end := time.Now().Add(openTime); ; {
 		st, err := h.pr.ask("stats")
 		if err != nil {
 			return err
 		}
-		if st.Members == int64(n) {
+		if st.Members == int64(h.expected) {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%d members after %v, not %d", st.Members, openTime, n)
+			return fmt.Errorf("%d members after %v, not %d", st.Members, openTime, h.expected)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

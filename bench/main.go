@@ -20,9 +20,12 @@ import (
 
 func main() {
 	var err error
-	if len(os.Args) > 1 && os.Args[1] == "serve" {
+	switch arg := append(os.Args, "")[1]; arg {
+	case "serve":
 		err = serve(os.Args[2:])
-	} else {
+	case "hold":
+		err = hold(os.Args[2:])
+	default:
 		err = bench(os.Args[1:])
 	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -38,8 +41,11 @@ type options struct {
 	measure time.Duration
 	servers *regexp.Regexp
 	loads   *regexp.Regexp
+	growth  bool
+	idle    int
 	json    string
-	readme  string
+	from    string
+	docs    string
 	cpu     string
 	mem     string
 	check   bool
@@ -47,13 +53,16 @@ type options struct {
 
 func parseOptions(args []string) (o options, err error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	fs.BoolVar(&o.quick, "quick", false, "one round of the main workloads, under 40 s")
-	fs.IntVar(&o.rounds, "rounds", 3, "interleaved rounds; the median counts")
-	fs.DurationVar(&o.measure, "time", 300*time.Millisecond, "time of one measurement")
+	fs.BoolVar(&o.quick, "quick", false, "one round of the main workloads, about a minute")
+	fs.IntVar(&o.rounds, "rounds", 5, "interleaved rounds; the median counts")
+	fs.DurationVar(&o.measure, "time", 250*time.Millisecond, "time of one measurement; broadcasts and latency take 3 times as much")
 	servers := fs.String("servers", "", "only servers that match this `regexp`")
 	loads := fs.String("loads", "", "only workloads that match this `regexp`")
 	fs.StringVar(&o.json, "json", "", "write all samples to this `file` (- for standard output, instead of the table)")
-	fs.StringVar(&o.readme, "readme", "", "write the table into this `file`, between its markers")
+	fs.BoolVar(&o.growth, "growth", false, "also measure 1 to 10,000 WebSockets over 1 to 100 connections (alone, without -loads: only that)")
+	fs.IntVar(&o.idle, "idle", 0, "also hold this `number` of idle WebSockets in one server (alone, without -loads: only that)")
+	fs.StringVar(&o.from, "from", "", "measure nothing and take the samples from this `file`, which -json wrote")
+	fs.StringVar(&o.docs, "docs", "", "write the tables and pictures into the documents of the module in this `directory`")
 	fs.StringVar(&o.cpu, "cpuprofile", "", "write CPU profiles of the servers into this `directory`")
 	fs.StringVar(&o.mem, "memprofile", "", "write heap profiles of the servers into this `directory`")
 	fs.BoolVar(&o.check, "check", false, "fail if weft is over a budget")
@@ -72,14 +81,30 @@ func parseOptions(args []string) (o options, err error) {
 	if o.servers, err = regexp.Compile(*servers); err != nil {
 		return o, err
 	}
+	if *loads == "" && o.docs == "" && (o.growth || o.idle > 0) {
+		*loads = nothing
+	}
+	if o.idle < 0 {
+		return o, errors.New("-idle must not be negative")
+	}
 	o.loads, err = regexp.Compile(*loads)
 	return o, err
 }
+
+// nothing matches no workload's name.
+const nothing = "^$"
 
 func bench(args []string) error {
 	o, err := parseOptions(args)
 	if err != nil {
 		return err
+	}
+	if o.from != "" {
+		rep, err := loadReport(o.from)
+		if err != nil {
+			return err
+		}
+		return rep.deliver(o)
 	}
 	name, value, _ := strings.Cut(quietQUIC, "=")
 	os.Setenv(name, value)
@@ -104,9 +129,12 @@ func bench(args []string) error {
 	rep := &report{Date: time.Now().UTC().Format("2006-01-02"), Command: strings.Join(append([]string{"go run ."}, args...), " "), Rounds: o.rounds}
 	l.core, rep.Pinning = pin()
 	rep.Machine = machine()
+	if v := loadAverage(); v >= busyMachine {
+		l.notes = append(l.notes, fmt.Sprintf("the machine was busy with other things when this began (load average %.1f): times by the clock are too long", v))
+	}
 	present := findPeers(o, rep)
 	began := time.Now()
-	if err := rep.run(l, o, present); err != nil {
+	if err := rep.run(rep.plan(l, o, present)); err != nil {
 		return err
 	}
 	slices.Sort(l.notes)
@@ -136,43 +164,6 @@ func findPeers(o options, rep *report) (present []*peers.Peer) {
 	return present
 }
 
-// run takes the samples, the servers of a workload one after the other, the rounds around everything. A failure spoils its
-// cell and the whole run, but the rest is still measured.
-func (rep *report) run(l *lab, o options, present []*peers.Peer) error {
-	for round := range o.rounds {
-		for i := range workloads {
-			w := &workloads[i]
-			if !o.loads.MatchString(w.Name) || o.quick && !w.Quick {
-				continue
-			}
-			for _, p := range present {
-				if !w.asks(p) {
-					continue
-				}
-				progress("round %d of %d: %s, %s", round+1, o.rounds, w.Name, p.Name)
-				x, err := l.take(w, p)
-				if err != nil {
-					rep.Failures = append(rep.Failures, fmt.Sprintf("%s under %s: %v", p.Name, w.Name, err))
-					continue
-				}
-				rep.add(w, p, x)
-			}
-		}
-	}
-	progress("")
-	if len(rep.Results) == 0 && len(rep.Failures) == 0 {
-		return errors.New("no server and workload match")
-	}
-	return nil
-}
-
-// progress shows one changing line on a terminal.
-func progress(format string, args ...any) {
-	if st, err := os.Stderr.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
-		fmt.Fprintf(os.Stderr, "\r\x1b[K"+format, args...)
-	}
-}
-
 // deliver writes the report where it was asked for.
 func (rep *report) deliver(o options) error {
 	rep.finish()
@@ -197,8 +188,8 @@ func (rep *report) deliver(o options) error {
 	if len(rep.Failures) > 0 {
 		return fmt.Errorf("%d measurements failed:\n\t%s", len(rep.Failures), strings.Join(rep.Failures, "\n\t"))
 	}
-	if o.readme != "" {
-		if err := spliceFile(o.readme, text); err != nil {
+	if o.docs != "" {
+		if err := rep.document(o.docs, text); err != nil {
 			return err
 		}
 	}
@@ -221,3 +212,15 @@ func machine() string {
 	}
 	return fmt.Sprintf("%d cores, %s, %s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.Version())
 }
+
+// loadAverage is that of the last minute, or 0 where there is none.
+func loadAverage() (v float64) {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		fmt.Sscan(string(b), &v)
+	}
+	return v
+}
+
+// busyMachine is more than what building this program leaves behind.
+const busyMachine = 2

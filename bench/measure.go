@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/weftws/weft/internal/devcert"
 
 	"github.com/weftws/weft/bench/load"
@@ -21,10 +23,14 @@ import (
 // A sample is one measurement of one server under one workload.
 type sample struct {
 	Value  float64 `json:"value"`      // in the workload's unit
+	CPU    float64 `json:"cpu_us"`     // the server's a message, for latency
 	Allocs float64 `json:"allocs"`     // a message or opening; -1: not known
 	Rate   float64 `json:"per_second"` // messages or openings
 	Load   float64 `json:"load_us"`    // the load's own CPU time a message or opening
 	RSS    float64 `json:"rss_bytes"`  // a WebSocket, for idle
+	P99    float64 `json:"p99_us"`     // for latency, whose Value is the median
+	P999   float64 `json:"p999_us"`
+	Max    float64 `json:"max_us"`
 }
 
 // A lab is where samples are taken.
@@ -67,6 +73,9 @@ func newLab(dir string) (*lab, error) {
 
 // take measures p under w in a fresh process.
 func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
+	if w.Kind == perClient {
+		return l.clients(w, p)
+	}
 	s := w.spec(p)
 	if most := maxConns(); s.Conns > most {
 		l.notes = append(l.notes, fmt.Sprintf("%s under %s had %d connections: the system allows no more file descriptors", p.Name, w.Name, most))
@@ -81,30 +90,17 @@ func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
 	if w.Kind == perIdle {
 		return idle(pr, target, s, func() error { return l.heap(pr, p, w) })
 	}
-	var run func(load.Limit) (int64, error)
-	measure := l.measure
-	if w.Kind == perDelivery {
-		measure *= 3 // a message takes 10,000 deliveries
-		h, err := openHall(pr, target, s)
-		if err != nil {
-			return sample{}, err
-		}
-		defer h.close()
-		run = h.broadcast
-	} else {
-		ctx, cancel := context.WithTimeout(context.Background(), openTime)
-		defer cancel()
-		fleet, err := load.Open(ctx, target, s)
-		if err != nil {
-			return sample{}, err
-		}
-		defer fleet.Close()
-		run = fleet.Echo
-		if w.Kind == perOpening {
-			run = fleet.Churn
-		}
+	run, done, err := work(w, pr, target, s)
+	if err != nil {
+		return sample{}, err
 	}
-	if _, err := run(load.Limit{For: l.warm}); err != nil {
+	defer done()
+	measure := l.measure
+	if w.Kind == perDelivery || w.Kind == perLatency {
+		measure *= 3 // a message takes 10,000 deliveries; the slowest echoes are rare
+	}
+	hist := load.NewLatencies()
+	if _, err := run(load.Limit{For: l.warm}, hist); err != nil {
 		return sample{}, err
 	}
 	if l.cpuProfile != "" && p.Serve != nil {
@@ -113,8 +109,51 @@ func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
 		}
 		defer pr.ask("profile")
 	}
-	x, err := busy(w, p, pr, func() (int64, error) { return run(load.Limit{For: measure}) })
+	hist.Reset()
+	x, err := busy(w, p, pr, func() (int64, error) { return run(load.Limit{For: measure}, hist) })
+	if w.Kind == perLatency {
+		x.latencies(hist)
+	}
 	return x, errors.Join(err, l.heap(pr, p, w))
+}
+
+// A runner puts a server to work and returns how much it did. Only latency fills the histogram.
+type runner func(load.Limit, *hdrhistogram.Histogram) (int64, error)
+
+// work opens what w needs; done closes it.
+func work(w *workload, pr *process, t load.Target, s load.Spec) (run runner, done func(), err error) {
+	if w.Kind == perDelivery {
+		h, err := openHall(pr, t, s)
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(l load.Limit, _ *hdrhistogram.Histogram) (int64, error) { return h.broadcast(l) }, h.close, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTime)
+	defer cancel()
+	fleet, err := load.Open(ctx, t, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	run = func(l load.Limit, h *hdrhistogram.Histogram) (int64, error) {
+		switch {
+		case w.Kind == perOpening:
+			return fleet.Churn(l)
+		case w.Kind == perLatency && w.Rate > 0:
+			return fleet.Paced(l, w.Rate, h)
+		case w.Kind == perLatency:
+			return fleet.PingPong(l, h)
+		}
+		return fleet.Echo(l)
+	}
+	return run, fleet.Close, nil
+}
+
+// latencies takes the percentiles out of h. What was CPU time a message so far moves to CPU.
+func (x *sample) latencies(h *hdrhistogram.Histogram) {
+	at := func(percent float64) float64 { return float64(h.ValueAtPercentile(percent)) / 1e3 }
+	x.CPU = x.Value
+	x.Value, x.P99, x.P999, x.Max = at(50), at(99), at(99.9), float64(h.Max())/1e3
 }
 
 // maxConns is how many connections a process may have. Go has raised the soft limit of file descriptors to the hard one.
@@ -181,53 +220,4 @@ func busy(w *workload, p *peers.Peer, pr *process, run func() (int64, error)) (s
 		x.Allocs = float64(after.Mallocs-before.Mallocs) / float64(n)
 	}
 	return x, nil
-}
-
-// idle measures what a WebSocket costs that has echoed once and then rests. What the first connection of a process loads and
-// keeps is not counted. also runs while they rest.
-func idle(pr *process, t load.Target, s load.Spec, also func() error) (sample, error) {
-	first := s
-	first.Conns, first.Streams = 1, 1
-	fleet, err := echoOnce(t, first)
-	if err != nil {
-		return sample{}, err
-	}
-	fleet.Close()
-	before, err := rested(pr)
-	if err != nil {
-		return sample{}, err
-	}
-	if fleet, err = echoOnce(t, s); err != nil {
-		return sample{}, err
-	}
-	defer fleet.Close()
-	after, err := rested(pr)
-	if err != nil {
-		return sample{}, err
-	}
-	n := float64(s.WebSockets())
-	return sample{Value: float64(after.Heap-before.Heap) / n, RSS: float64(after.RSS-before.RSS) / n, Allocs: -1}, also()
-}
-
-func echoOnce(t load.Target, s load.Spec) (*load.Fleet, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), openTime)
-	defer cancel()
-	fleet, err := load.Open(ctx, t, s)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := fleet.Echo(load.Limit{Count: 1}); err != nil {
-		fleet.Close()
-		return nil, err
-	}
-	return fleet, nil
-}
-
-// rested gives the server time to settle, lets it collect garbage, and asks.
-func rested(pr *process) (stats, error) {
-	time.Sleep(200 * time.Millisecond)
-	if _, err := pr.ask("gc"); err != nil {
-		return stats{}, err
-	}
-	return pr.ask("stats")
 }

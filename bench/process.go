@@ -43,9 +43,28 @@ func (l *lab) start(p *peers.Peer, s load.Spec) (*process, error) {
 			args = append(args, "-cert", l.cert.cert, "-key", l.cert.key)
 		}
 	}
-	if l.core >= 0 {
-		args = append([]string{"taskset", "-c", strconv.Itoa(l.core)}, args...)
+	return l.run(p, l.pinned(args))
+}
+
+// startClient runs the client p in a fresh process.
+func (l *lab) startClient(p *peers.Peer, addr string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
+	return l.run(p, l.pinned([]string{self, "hold", p.Name, "-addr", addr, "-cert", l.cert.cert}))
+}
+
+// pinned is the command on the servers' core.
+func (l *lab) pinned(args []string) []string {
+	if l.core < 0 {
+		return args
+	}
+	return append([]string{"taskset", "-c", strconv.Itoa(l.core)}, args...)
+}
+
+// run starts a process of p's, and waits until it is ready.
+func (l *lab) run(p *peers.Peer, args []string) (*process, error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG="+l.debug(p), quietQUIC)
 	cmd.Stderr = os.Stderr

@@ -71,7 +71,7 @@ func serve(args []string) error {
 		fmt.Fprintln(os.Stderr, "bench serve:", err)
 		os.Exit(1)
 	}()
-	return obey(os.Stdin, os.Stdout)
+	return obey(os.Stdin, os.Stdout, nil)
 }
 
 // listen opens the socket that o asks for and says where it is.
@@ -88,8 +88,8 @@ func listen(addr string, o *peers.Options) (l net.Listener, err error) {
 	return l, err
 }
 
-// obey carries out the commands on in.
-func obey(in io.Reader, out io.Writer) error {
+// obey carries out the commands on in, and those that only this process knows.
+func obey(in io.Reader, out io.Writer, own map[string]func(arg string) error) error {
 	enc := json.NewEncoder(out)
 	for sc := bufio.NewScanner(in); sc.Scan(); {
 		var s stats
@@ -107,7 +107,11 @@ func obey(in io.Reader, out io.Writer) error {
 		case "heap":
 			err = heapProfile(arg)
 		default:
-			err = fmt.Errorf("unknown command %q", cmd)
+			if f := own[cmd]; f != nil {
+				err = f(arg)
+			} else {
+				err = fmt.Errorf("unknown command %q", cmd)
+			}
 		}
 		if err != nil {
 			s.Error = err.Error()

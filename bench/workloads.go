@@ -16,14 +16,21 @@ const (
 	perOpening              // CPU time to open and close a WebSocket
 	perIdle                 // memory of a WebSocket that has echoed once
 	perDelivery             // CPU time to send a message, which one WebSocket sent, to one of all
+	perLatency              // time from a message to its echo
+	perClient               // memory of a client's WebSocket that has had one message echoed
 )
 
 // A workload is one row of questions put to every server that can answer it.
 type workload struct {
-	Name   string
-	Kind   kind
-	Spec   load.Spec
-	Quick  bool // also with -quick
+	Name  string
+	Kind  kind
+	Spec  load.Spec
+	Rate  int  // messages a second, for perLatency; 0: one in flight
+	Quick bool // also with -quick
+
+	// PeerRounds is how many rounds peers take part in, where they cost much time; 0: all.
+	PeerRounds int
+
 	Budget budget
 }
 
@@ -36,58 +43,88 @@ type budget struct {
 
 const small = 125 // bytes of payload: the longest with the shortest header (RFC 6455, Section 5.2)
 
+// Specs that many workloads have: WebSockets over HTTP/2 or HTTP/3 by connections and streams, over HTTP/1.1 by connections.
+func h2(conns, streams, inFlight, size int) load.Spec {
+	return load.Spec{Proto: load.H2, TLS: true, Conns: conns, Streams: streams, InFlight: inFlight, Size: size}
+}
+
+func h3(streams, inFlight int) load.Spec {
+	return load.Spec{Proto: load.H3, TLS: true, Conns: 1, Streams: streams, InFlight: inFlight, Size: small}
+}
+
+func h1(conns, inFlight, size int) load.Spec {
+	return load.Spec{Proto: load.H1, TLS: true, Conns: conns, Streams: 1, InFlight: inFlight, Size: size}
+}
+
+func plain(s load.Spec) load.Spec {
+	s.TLS = false
+	return s
+}
+
+func deflated(s load.Spec) load.Spec {
+	s.Deflate = true
+	return s
+}
+
+func stalled(s load.Spec) load.Spec {
+	s.Stalled = 1
+	return s
+}
+
+// latencyRate is what every server can do with half a core or so: waking it for one message costs ten times what a message does.
+const latencyRate = 5_000
+
 var workloads = []workload{
-	{"h2-1x100-1", perMessage, load.Spec{Proto: load.H2, TLS: true, Conns: 1, Streams: 100, InFlight: 1, Size: small}, true,
-		budget{Callbacks: 1.5, Blocking: 3}},
-	{"h2-1x100-16", perMessage, load.Spec{Proto: load.H2, TLS: true, Conns: 1, Streams: 100, InFlight: 16, Size: small}, true,
-		budget{Callbacks: 0.4, Blocking: 0.7}},
-	{"h2-10x10-1", perMessage, load.Spec{Proto: load.H2, TLS: true, Conns: 10, Streams: 10, InFlight: 1, Size: small}, false,
-		budget{Callbacks: 3, Blocking: 3}},
-	{"h2-10x10-16", perMessage, load.Spec{Proto: load.H2, TLS: true, Conns: 10, Streams: 10, InFlight: 16, Size: small}, false,
-		budget{Callbacks: 0.6, Blocking: 0.6}},
-	{"h2-1x4000-1", perMessage, load.Spec{Proto: load.H2, TLS: true, Conns: 1, Streams: 4000, InFlight: 1, Size: small}, false,
-		budget{Callbacks: 1.8, Blocking: 3.6}},
+	{Name: "h2-1x100-1", Spec: h2(1, 100, 1, small), Quick: true, Budget: budget{Callbacks: 1.5, Blocking: 3}},
+	{Name: "h2-1x100-16", Spec: h2(1, 100, 16, small), Quick: true, Budget: budget{Callbacks: 0.4, Blocking: 0.7}},
+	{Name: "h2-10x10-1", Spec: h2(10, 10, 1, small), Budget: budget{Callbacks: 3, Blocking: 3}},
+	{Name: "h2-10x10-16", Spec: h2(10, 10, 16, small), Budget: budget{Callbacks: 0.6, Blocking: 0.6}},
+	{Name: "h2-1x4000-1", Spec: h2(1, 4000, 1, small), Budget: budget{Callbacks: 1.8, Blocking: 3.6}},
 
-	{"h3-1x100-1", perMessage, load.Spec{Proto: load.H3, TLS: true, Conns: 1, Streams: 100, InFlight: 1, Size: small}, true,
-		budget{TimesBest: 0.8, Allocs: 3}},
-	{"h3-1x100-16", perMessage, load.Spec{Proto: load.H3, TLS: true, Conns: 1, Streams: 100, InFlight: 16, Size: small}, true,
-		budget{Allocs: 3}},
+	{Name: "h3-1x100-1", Spec: h3(100, 1), Quick: true, Budget: budget{TimesBest: 0.8, Allocs: 3}},
+	{Name: "h3-1x100-16", Spec: h3(100, 16), Quick: true, Budget: budget{Allocs: 3}},
 
-	{"h1-tls-100-1", perMessage, load.Spec{Proto: load.H1, TLS: true, Conns: 100, Streams: 1, InFlight: 1, Size: small}, true,
-		budget{TimesBest: 1}},
-	{"h1-tls-100-16", perMessage, load.Spec{Proto: load.H1, TLS: true, Conns: 100, Streams: 1, InFlight: 16, Size: small}, true,
-		budget{TimesBest: 0.3}},
-	{"h1-100-1", perMessage, load.Spec{Proto: load.H1, Conns: 100, Streams: 1, InFlight: 1, Size: small}, false,
-		budget{TimesBest: 1}},
-	{"h1-100-16", perMessage, load.Spec{Proto: load.H1, Conns: 100, Streams: 1, InFlight: 16, Size: small}, false,
-		budget{TimesBest: 0.3}},
+	{Name: "h1-tls-100-1", Spec: h1(100, 1, small), Quick: true, Budget: budget{TimesBest: 1}},
+	{Name: "h1-tls-100-16", Spec: h1(100, 16, small), Quick: true, Budget: budget{TimesBest: 0.3}},
+	{Name: "h1-100-1", Spec: plain(h1(100, 1, small)), Budget: budget{TimesBest: 1}},
+	{Name: "h1-100-16", Spec: plain(h1(100, 16, small)), Budget: budget{TimesBest: 0.3}},
 
-	{"h2-64k", perByte, load.Spec{Proto: load.H2, TLS: true, Conns: 1, Streams: 10, InFlight: 1, Size: 64 << 10}, true,
-		budget{Callbacks: 2, Blocking: 2}},
-	{"h2-1m", perByte, load.Spec{Proto: load.H2, TLS: true, Conns: 1, Streams: 4, InFlight: 1, Size: 1 << 20}, false,
-		budget{Callbacks: 2, Blocking: 2}},
-	{"h1-tls-64k", perByte, load.Spec{Proto: load.H1, TLS: true, Conns: 10, Streams: 1, InFlight: 1, Size: 64 << 10}, false, budget{}},
-	{"h1-tls-1m", perByte, load.Spec{Proto: load.H1, TLS: true, Conns: 4, Streams: 1, InFlight: 1, Size: 1 << 20}, false, budget{}},
-	{"h2c-64k", perByte, load.Spec{Proto: load.H2, Conns: 1, Streams: 10, InFlight: 1, Size: 64 << 10}, false,
-		budget{Callbacks: 0.9, Blocking: 0.9}},
-	{"h2c-1m", perByte, load.Spec{Proto: load.H2, Conns: 1, Streams: 4, InFlight: 1, Size: 1 << 20}, false,
-		budget{Callbacks: 0.9, Blocking: 0.9}},
+	{Name: "h2-latency", Kind: perLatency, Spec: h2(1, 1, 1, small)},
+	{Name: "h2-latency-rate", Kind: perLatency, Rate: latencyRate, Spec: h2(1, 100, 1, small), Quick: true},
+	{Name: "h3-latency", Kind: perLatency, Spec: h3(1, 1)},
+	{Name: "h1-tls-latency", Kind: perLatency, Spec: h1(1, 1, small)},
+	{Name: "h1-tls-latency-rate", Kind: perLatency, Rate: latencyRate, Spec: h1(100, 1, small), Quick: true},
 
-	{"h2-open-close", perOpening, load.Spec{Proto: load.H2, TLS: true, Conns: 1, Streams: 100}, true,
-		budget{Callbacks: 15, Blocking: 15}},
-	{"h1-tls-open-close", perOpening, load.Spec{Proto: load.H1, TLS: true, Conns: 8}, false, budget{}},
+	{Name: "h2-64k", Kind: perByte, Spec: h2(1, 10, 1, 64<<10), Quick: true, Budget: budget{Callbacks: 2, Blocking: 2}},
+	{Name: "h2-1m", Kind: perByte, Spec: h2(1, 4, 1, 1<<20), Budget: budget{Callbacks: 2, Blocking: 2}},
+	{Name: "h1-tls-64k", Kind: perByte, Spec: h1(10, 1, 64<<10)},
+	{Name: "h1-tls-1m", Kind: perByte, Spec: h1(4, 1, 1<<20)},
+	{Name: "h2c-64k", Kind: perByte, Spec: plain(h2(1, 10, 1, 64<<10)), Budget: budget{Callbacks: 0.9, Blocking: 0.9}},
+	{Name: "h2c-1m", Kind: perByte, Spec: plain(h2(1, 4, 1, 1<<20)), Budget: budget{Callbacks: 0.9, Blocking: 0.9}},
 
-	{"h2-idle", perIdle, load.Spec{Proto: load.H2, TLS: true, Conns: 10, Streams: 100, InFlight: 1, Size: small}, true,
-		budget{Callbacks: 1 << 10, Blocking: 4 << 10, Handler: 7 << 10}},
-	{"h1-tls-idle", perIdle, load.Spec{Proto: load.H1, TLS: true, Conns: 1000, Streams: 1, InFlight: 1, Size: small}, false, budget{}},
-	{"h1-idle", perIdle, load.Spec{Proto: load.H1, Conns: 1000, Streams: 1, InFlight: 1, Size: small}, false, budget{}},
+	{Name: "h2-open-close", Kind: perOpening, Spec: h2(1, 100, 0, 0), Quick: true, Budget: budget{Callbacks: 15, Blocking: 15}},
+	{Name: "h1-tls-open-close", Kind: perOpening, Spec: load.Spec{Proto: load.H1, TLS: true, Conns: 8}},
 
-	{"h2-broadcast", perDelivery, load.Spec{Proto: load.H2, TLS: true, Conns: 100, Streams: 100, InFlight: 1, Size: small}, false,
-		budget{TimesBest: 0.1, Allocs: 0.01}},
-	{"h2-broadcast-stalled", perDelivery, load.Spec{Proto: load.H2, TLS: true, Conns: 100, Streams: 100, InFlight: 1, Size: small, Stalled: 1}, false,
-		budget{Allocs: 0.01}},
-	{"h1-tls-broadcast", perDelivery, load.Spec{Proto: load.H1, TLS: true, Conns: 1000, Streams: 1, InFlight: 1, Size: small}, false,
-		budget{}},
+	{Name: "h2-idle", Kind: perIdle, Spec: h2(10, 100, 1, small), Quick: true, Budget: budget{Callbacks: 1 << 10, Blocking: 4 << 10, Handler: 7 << 10}},
+	{Name: "h1-tls-idle", Kind: perIdle, Spec: h1(1000, 1, small), PeerRounds: 3},
+	{Name: "h1-idle", Kind: perIdle, Spec: plain(h1(1000, 1, small))},
+	{Name: "h2-deflate-idle", Kind: perIdle, Spec: deflated(h2(10, 100, 1, 1000)), Budget: budget{Callbacks: 8 << 10}},
+	{Name: "h1-deflate-idle", Kind: perIdle, Spec: deflated(plain(h1(1000, 1, 1000))), PeerRounds: 2},
+	{Name: "h2-client-idle", Kind: perClient, Spec: h2(1, 1000, 1, 0), PeerRounds: 3, Budget: budget{Callbacks: 2 << 10}},
+
+	{Name: "h2-broadcast", Kind: perDelivery, Spec: h2(100, 100, 1, small), PeerRounds: 2, Budget: budget{TimesBest: 0.1, Allocs: 0.01}},
+	{Name: "h2-broadcast-stalled", Kind: perDelivery, Spec: stalled(h2(100, 100, 1, small)), Budget: budget{Allocs: 0.01}},
+	{Name: "h1-tls-broadcast", Kind: perDelivery, Spec: h1(1000, 1, small), PeerRounds: 3},
+}
+
+// workloadNamed returns the workload of that name, or nil.
+func workloadNamed(name string) *workload {
+	for i := range workloads {
+		if workloads[i].Name == name {
+			return &workloads[i]
+		}
+	}
+	return nil
 }
 
 // spec is how w loads p: a floor gets the same messages without a protocol around them, as many in flight, and who broadcasts over
@@ -97,7 +134,7 @@ func (w *workload) spec(p *peers.Peer) load.Spec {
 	switch {
 	case p.Floor:
 		s.Proto = load.Raw
-	case w.Kind == perDelivery && !p.Serves(s.Proto, s.TLS):
+	case p.Client != nil && p.Protos[0] == load.H1, w.Kind == perDelivery && !p.Serves(s.Proto, s.TLS):
 		s.Proto, s.Conns, s.Streams = load.H1, s.WebSockets(), 1
 	}
 	return s
@@ -107,8 +144,10 @@ func (w *workload) spec(p *peers.Peer) load.Spec {
 func (w *workload) asks(p *peers.Peer) bool {
 	switch {
 	case p.IdleOnly && w.Kind != perIdle,
+		p.Deflate != w.Spec.Deflate,
+		(p.Client != nil) != (w.Kind == perClient),
 		p.Several && w.Spec.InFlight < 2,
-		p.Floor && (w.Kind == perOpening || w.Kind == perIdle || w.Spec.Proto == load.H3),
+		p.Floor && (w.Kind == perOpening || w.Kind == perIdle || w.Spec.Proto == load.H3 || w.Rate > 0 && w.Spec.Streams > 1),
 		p.Broadcast != (w.Kind == perDelivery),
 		w.Spec.Stalled > 0 && !p.Serves(w.Spec.Proto, w.Spec.TLS):
 		return false
@@ -125,7 +164,10 @@ func (b budget) of(p *peers.Peer, best float64) float64 {
 	case b.TimesBest > 0:
 		return b.TimesBest * best
 	}
-	return map[string]float64{"weft-callbacks": b.Callbacks, "weft-blocking": b.Blocking, "weft-handler": b.Handler}[p.Name]
+	return map[string]float64{
+		"weft-callbacks": b.Callbacks, "weft-blocking": b.Blocking, "weft-handler": b.Handler,
+		"weft-deflate": b.Callbacks, "weft-client": b.Callbacks,
+	}[p.Name]
 }
 
 func (w *workload) title() string {
@@ -144,10 +186,17 @@ func (w *workload) title() string {
 		over = "idle over " + over
 	case perDelivery:
 		over = "broadcast over " + over
+	case perLatency:
+		over = "latency over " + over
+	case perClient:
+		return fmt.Sprintf("clients' memory over %s, 1 connection x %d WebSockets (HTTP/1.1: a connection each)", over, s.Streams)
 	}
 	shape := fmt.Sprintf("%d connections", s.Conns)
 	if s.Proto != load.H1 {
 		shape = fmt.Sprintf("%d x %d WebSockets", s.Conns, s.Streams)
+	}
+	if s.Deflate {
+		shape += ", permessage-deflate with context takeover, windows filled"
 	}
 	if w.Kind == perIdle {
 		return fmt.Sprintf("%s, %s", over, shape)
@@ -162,9 +211,12 @@ func (w *workload) title() string {
 		}
 		return fmt.Sprintf("%s, %s, %s", over, shape, size)
 	}
+	if w.Rate > 0 {
+		return fmt.Sprintf("%s, %s, %d messages a second, %s", over, shape, w.Rate, size)
+	}
 	return fmt.Sprintf("%s, %s, %d in flight, %s", over, shape, s.InFlight, size)
 }
 
 func (k kind) unit() string {
-	return [...]string{"us/message", "ns/byte", "us/opening", "bytes", "us/delivery"}[k]
+	return [...]string{"us/message", "ns/byte", "us/opening", "bytes", "us/delivery", "p50 us", "bytes"}[k]
 }

@@ -55,9 +55,8 @@ type Conn struct {
 
 	// sending is held, by an entry in it, while a frame is sent: a lock that a deadline can end the wait for.
 	sending  chan struct{}
-	send     *proto.Sender            // guarded by sending
-	head     [frame.MaxHeaderLen]byte // guarded by sending
-	deadline time.Time                // guarded by sending: the stream's
+	send     *proto.Sender // guarded by sending
+	deadline time.Time     // guarded by sending: the stream's
 
 	closed        atomic.Bool
 	closeReceived atomic.Bool

@@ -199,10 +199,9 @@ func (c *Conn) writeFrame(op frame.Opcode, p []byte, fin, compress bool) error {
 	} else if compress {
 		scratch = transport.GetBuffer(len(p)/2 + 64)
 	}
-	head, n, body, scratch := c.send.Message(scratch, op, p, fin, compress, key)
-	c.head = head
+	head, body, scratch := c.send.Message(scratch, op, p, fin, compress, key)
 	c.setDeadline(c.writeDeadline)
-	_, err := c.stream.Send(c.head[:n], body)
+	_, err := c.stream.Send(head, body)
 	if scratch != nil {
 		transport.PutBuffer(scratch)
 	}

@@ -2,13 +2,15 @@ package interop
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
 	"regexp"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -92,83 +94,127 @@ func bridgeReverseProxy(t *testing.T, v version) {
 	})
 }
 
-// golang.org/x/net/websocket has no fragments, close codes or compression: text, binary, ping, and an end.
+// golang.org/x/net/websocket takes every fragment for a message and has no compression. On its own transport and bridged it has as
+// much; BridgeMessages gives it the rest.
 func TestBridgeXNet(t *testing.T) { overEach(t, bridgeXNet) }
 
-func xnetEcho(rec *record) http.Handler {
-	type message struct {
-		text bool
-		p    []byte
+func bridgeXNet(t *testing.T, v version) {
+	cert := newCertificate(t)
+	for _, whole := range []bool{false, true} {
+		t.Run(map[bool]string{false: "frames", true: "messages"}[whole], func(t *testing.T) {
+			srv := v.startBridged(t, cert, func(rec *record) http.Handler {
+				if whole {
+					return xnetMessages(rec)
+				}
+				return xnetEcho(rec)
+			})
+			url := fmt.Sprintf("wss://127.0.0.1:%d", srv.port)
+			k := xnetTalk(dialWith(v.dialer(t, cert), v.want), url, srv.record, whole)
+			k.run(t)
+			ping(t, dialWeft(t, v.dialer(t, cert), url+"/echo", offer{}))
+		})
 	}
-	codec := websocket.Codec{
-		Marshal: func(v any) ([]byte, byte, error) {
-			m := v.(message)
-			if m.text {
-				return m.p, websocket.TextFrame, nil
+}
+
+// On its own transport.
+func TestXNetServer(t *testing.T) {
+	cert := newCertificate(t)
+	for _, whole := range []bool{false, true} {
+		t.Run(map[bool]string{false: "frames", true: "messages"}[whole], func(t *testing.T) {
+			rec := newRecord()
+			h := xnetEcho(rec)
+			if whole {
+				h = xnetMessages(rec)
 			}
-			return m.p, websocket.BinaryFrame, nil
-		},
-		Unmarshal: func(p []byte, typ byte, v any) error {
-			*v.(*message) = message{typ == websocket.TextFrame, p}
-			return nil
-		},
+			k := xnetTalk(dialWith(newDialer(t, cert), overHTTP1), "wss://"+serveHTTP(t, h, cert), rec, whole)
+			k.run(t)
+		})
 	}
-	return websocket.Server{Handler: func(c *websocket.Conn) {
+}
+
+func xnetTalk(dial dialer, url string, rec *record, whole bool) talk {
+	k := talk{dial: dial, url: url, server: rec, carried: "library=x/net", noFragments: true, noReassembly: !whole}
+	if whole {
+		k.deflate = []string{"takeover", "no-takeover"}
+	}
+	return k
+}
+
+// xnetMessages is the same handler behind BridgeMessages, with the compression that is asked for.
+func xnetMessages(rec *record) http.Handler {
+	modes := map[string]weft.CompressionMode{"takeover": weft.CompressionContextTakeover, "no-takeover": weft.CompressionNoContextTakeover}
+	handlers := make(map[string]http.Handler)
+	for _, name := range []string{"", "takeover", "no-takeover"} {
+		handlers[name] = weft.BridgeMessages(xnetEcho(rec), &weft.AcceptOptions{CompressionMode: modes[name], ReadLimit: 8 << 20})
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handlers[r.URL.Query().Get("deflate")].ServeHTTP(w, r)
+	})
+}
+
+func xnetEcho(rec *record) http.Handler {
+	choose := func(c *websocket.Config, r *http.Request) error {
+		known := slices.DeleteFunc(c.Protocol, func(p string) bool { return p != "first" && p != "second" })
+		c.Protocol = known[:min(1, len(known))]
+		return nil
+	}
+	return websocket.Server{Handshake: choose, Handler: func(c *websocket.Conn) {
 		defer c.Close()
 		id := c.Request().URL.Query().Get("id")
 		rec.printf("open id=%s library=x/net deflate=false", id)
 		for {
-			var m message
-			if err := codec.Receive(c, &m); err != nil {
+			typ, p, err := xnetReceive(c)
+			if err != nil {
 				rec.printf("end id=%s %v", id, err)
 				return
 			}
-			codec.Send(c, m)
+			if typ == websocket.CloseFrame {
+				code, reason := 1005, ""
+				if len(p) >= 2 {
+					code, reason = int(binary.BigEndian.Uint16(p)), string(p[2:])
+				}
+				rec.printf("close id=%s code=%d reason=%q", id, code, reason)
+				xnetSend(c, typ, p)
+				return
+			}
+			if want, ok := closeCommand(typ == websocket.TextFrame, p); ok {
+				xnetSend(c, websocket.CloseFrame, append(binary.BigEndian.AppendUint16(nil, uint16(want.code)), want.reason...))
+				for typ != websocket.CloseFrame && err == nil {
+					typ, _, err = xnetReceive(c)
+				}
+				return
+			}
+			xnetSend(c, typ, p)
 		}
 	}}
 }
 
-// xnetTalk is what x/net's server has: one subprotocol at most, no fragments, no codes of Close.
-func xnetTalk(dial dialer, url string, rec *record) talk {
-	return talk{
-		dial: dial, url: url, server: rec, carried: "library=x/net",
-		noFragments: true, noReassembly: true, noSubprotocol: true, noCloseCodes: true,
+// xnetReceive returns the next frame that the library does not answer itself; that of a Close too, which its Codec says only io.EOF to.
+func xnetReceive(c *websocket.Conn) (typ byte, p []byte, err error) {
+	for {
+		r, err := c.NewFrameReader()
+		if err != nil {
+			return 0, nil, err
+		}
+		if r.PayloadType() == websocket.CloseFrame {
+			p, err := io.ReadAll(r)
+			return websocket.CloseFrame, p, err
+		}
+		r, err = c.HandleFrame(r)
+		if err != nil {
+			return 0, nil, err
+		}
+		if r != nil {
+			p, err := io.ReadAll(r)
+			return r.PayloadType(), p, err
+		}
 	}
 }
 
-// On its own transport it does the same, and no more.
-func TestXNetServer(t *testing.T) {
-	cert := newCertificate(t)
-	rec := newRecord()
-	k := xnetTalk(dialWith(newDialer(t, cert), overHTTP1), "wss://"+serveHTTP(t, xnetEcho(rec), cert), rec)
-	k.run(t)
-}
-
-func bridgeXNet(t *testing.T, v version) {
-	cert := newCertificate(t)
-	srv := v.startBridged(t, cert, xnetEcho)
-	url := fmt.Sprintf("wss://127.0.0.1:%d/echo", srv.port)
-	d := v.dialer(t, cert)
-	s := dialWith(d, v.want)(t, url, offer{subprotocols: []string{"only"}})
-	if got := s.subprotocol(); got != "only" {
-		t.Errorf("subprotocol %q", got)
-	}
-	srv.record.await(t, "open id= library=x/net")
-	converse(t, s, 65536, 1<<20)
-	k := xnetTalk(dialWith(d, v.want), strings.TrimSuffix(url, "/echo"), srv.record)
-	k.run(t)
-	ping(t, dialWeft(t, d, url, offer{}))
-}
-
-// converse is what x/net's handler is good for: it says little about how a WebSocket ends.
-func converse(t *testing.T, s socket, sizes ...int) {
-	t.Helper()
-	for _, size := range append([]int{0, 1, 125, 126}, sizes...) {
-		exchange(t, s, false, pattern(size))
-	}
-	exchange(t, s, true, []byte("zażółć"))
-	if err := s.close(1000, "bye"); err != nil {
-		t.Error(err)
+func xnetSend(c *websocket.Conn, typ byte, p []byte) {
+	if w, err := c.NewFrameWriter(typ); err == nil {
+		w.Write(p)
+		w.Close()
 	}
 }
 
@@ -205,9 +251,10 @@ func TestBridgeChromium(t *testing.T) {
 		})
 	})
 	t.Run("x/net", func(t *testing.T) {
-		bridgeChromium(t, browser, cert, xnetEcho, func(_ *weftServer, url string, dial dialer) {
-			// Chromium sends larger ones in fragments, and x/net takes each for a message.
-			converse(t, dial(t, url+"/echo", offer{subprotocols: []string{"only"}}), 16384)
+		// Chromium sends larger messages in fragments.
+		bridgeChromium(t, browser, cert, xnetMessages, func(srv *weftServer, url string, dial dialer) {
+			k := xnetTalk(dial, url, srv.record, true)
+			k.run(t)
 		})
 	})
 }

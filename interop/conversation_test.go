@@ -51,8 +51,6 @@ type talk struct {
 	deflate []string // modes to try; nil: the peer has none
 	// noFragments: the server cannot be told to answer in fragments; noSubprotocol: it has none.
 	noFragments, noSubprotocol bool
-	// noCloseCodes: the server's library neither tells the code that a client closed with nor lets it send one.
-	noCloseCodes bool
 	// noReassembly: it takes every fragment for a message.
 	noReassembly bool
 }
@@ -103,14 +101,12 @@ func (k *talk) run(t *testing.T) {
 		exchange(t, s, true, []byte("one"))
 		k.clientCloses(t, s, id, 1000, "bye")
 	})
-	if !k.noCloseCodes {
-		t.Run("server closes", func(t *testing.T) {
-			for _, want := range []closed{{1000, "that was all"}, {4000, "dość"}} {
-				s, _ := k.open(t, offer{}, "")
-				k.serverCloses(t, s, want)
-			}
-		})
-	}
+	t.Run("server closes", func(t *testing.T) {
+		for _, want := range []closed{{1000, "that was all"}, {4000, "dość"}} {
+			s, _ := k.open(t, offer{}, "")
+			k.serverCloses(t, s, want)
+		}
+	})
 	if !k.noSubprotocol {
 		t.Run("subprotocol", func(t *testing.T) {
 			s, id := k.open(t, offer{subprotocols: []string{"unknown", "second", "first"}}, "")
@@ -198,10 +194,6 @@ func (k *talk) clientCloses(t *testing.T, s socket, id string, code int, reason 
 	t.Helper()
 	if err := s.close(code, reason); err != nil {
 		t.Errorf("close: %v", err)
-	}
-	if k.noCloseCodes {
-		k.server.await(t, "end "+id+" EOF")
-		return
 	}
 	k.server.await(t, fmt.Sprintf("close %s code=%d reason=%q", id, code, reason))
 }

@@ -15,6 +15,7 @@ type Collector struct {
 	opened, closed, resets, violations, limits, refused *prometheus.CounterVec
 	dials, attempts, baseline                           *prometheus.CounterVec
 	roundTrips                                          prometheus.Counter
+	saved                                               *prometheus.GaugeVec
 	dialDuration                                        *prometheus.HistogramVec
 
 	mu   sync.Mutex
@@ -64,6 +65,10 @@ func New() *Collector {
 		}),
 		baseline: counters("weft_dial_baseline_round_trips_total",
 			"Round trips that the same Dials would have taken by waiting for SETTINGS, and by an HTTP/1.1 Upgrade each.", "baseline"),
+		saved: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weft_dial_round_trips_saved",
+			Help: "Round trips that Dials have saved so far against each baseline; negative where they took more.",
+		}, []string{"baseline"}),
 		dialDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "weft_dial_duration_seconds",
 			Help:    "How long Dials took.",
@@ -79,7 +84,7 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 // vectors are the metrics that keep themselves.
 func (c *Collector) vectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		c.opened, c.closed, c.resets, c.refused, c.violations, c.limits, c.dials, c.attempts, c.roundTrips, c.baseline, c.dialDuration,
+		c.opened, c.closed, c.resets, c.refused, c.violations, c.limits, c.dials, c.attempts, c.roundTrips, c.baseline, c.saved, c.dialDuration,
 	}
 }
 

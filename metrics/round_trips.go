@@ -32,8 +32,10 @@ func (c *Collector) dialDone(d weft.DialReport) {
 	c.dialDuration.WithLabelValues(d.Verdict).Observe(d.Duration.Seconds())
 	if d.Err == nil {
 		c.roundTrips.Add(float64(d.Trace.RoundTrips))
-		c.baseline.WithLabelValues(baseWaiting).Add(float64(waiting(d)))
-		c.baseline.WithLabelValues(baseUpgrading).Add(float64(upgrading(d)))
+		for baseline, trips := range map[string]int{baseWaiting: waiting(d), baseUpgrading: upgrading(d)} {
+			c.baseline.WithLabelValues(baseline).Add(float64(trips))
+			c.saved.WithLabelValues(baseline).Add(float64(trips - d.Trace.RoundTrips))
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ const (
 // Verdict returns what is known about r now: Yes, No, or Forgotten for nothing.
 func (e Entry) Verdict(r Rung, now time.Time) Verdict {
 	f, ok := e.Findings[r]
-	if !ok || !now.Before(f.Until) {
+	if !ok || !now.Before(f.Until) || f.untimely(now) {
 		return Forgotten
 	}
 	return f.Verdict
@@ -65,16 +65,16 @@ func (e Entry) Verdict(r Rung, now time.Time) Verdict {
 
 // Remember returns e with r stored in it.
 func (e Entry) Remember(r Remember, now time.Time) Entry {
+	e = e.pruned(now)
 	old, known := e.Findings[r.Rung]
 	f := Finding{Verdict: r.Verdict, Cause: r.Cause, Since: now, Until: now.Add(r.TTL)}
 	if known && r.Verdict == No && old.Verdict == No {
 		f = again(old, r, now)
 	}
-	e = e.pruned(now)
 	e.Findings[r.Rung] = f
 	if r.RTT > 0 {
 		if e.RTT > 0 {
-			r.RTT = (7*e.RTT + r.RTT) / 8 // RFC 6298, Section 2
+			r.RTT = e.RTT + (r.RTT-e.RTT)/8 // RFC 6298, Section 2
 		}
 		e.RTT, e.Measured = r.RTT, now
 	}
@@ -87,7 +87,7 @@ func (e Entry) Remember(r Remember, now time.Time) Entry {
 func again(old Finding, r Remember, now time.Time) Finding {
 	f := Finding{Verdict: No, Cause: r.Cause, Since: now}
 	if old.Cause == r.Cause {
-		f.Strikes = old.Strikes
+		f.Strikes = min(max(old.Strikes, 0), maxStrikes) // a file may say anything
 		if !now.Before(old.Until) {
 			f.Strikes = min(f.Strikes+1, maxStrikes)
 		}
@@ -111,11 +111,30 @@ func (e Entry) Forget(r Rung, now time.Time) Entry {
 // Empty reports whether e says nothing, about the past either.
 func (e Entry) Empty() bool { return len(e.Findings) == 0 && e.RTT == 0 }
 
-// pruned returns a copy of e without what expired long ago.
+// Timely returns e without what was found at a time that has not come yet: the clock was wrong then, and was set back. Of two findings
+// the later one counts ([Merge]), so it would outlast all that is found until then.
+func (e Entry) Timely(now time.Time) Entry {
+	if now.Add(skew).Before(e.Used) {
+		e.Used = now
+	}
+	if now.Add(skew).Before(e.Measured) {
+		e.RTT, e.Measured = 0, time.Time{}
+	}
+	for _, f := range e.Findings {
+		if f.untimely(now) {
+			return e.pruned(now)
+		}
+	}
+	return e
+}
+
+func (f Finding) untimely(now time.Time) bool { return f.Since.Sub(now) > skew }
+
+// pruned returns a copy of e without what expired long ago, or is from a time that has not come yet.
 func (e Entry) pruned(now time.Time) Entry {
 	findings := make(map[Rung]Finding, len(e.Findings)+1)
 	for r, f := range e.Findings {
-		if now.Sub(f.Until) < kept {
+		if now.Sub(f.Until) < kept && !f.untimely(now) {
 			findings[r] = f
 		}
 	}
@@ -164,4 +183,6 @@ const (
 	// kept is how long a finding that has expired is kept: if it is found again in this time, it is a strike.
 	kept       = 7 * day
 	maxStrikes = 10
+	// skew is how far the clocks of machines that share a memory may be apart.
+	skew = 5 * time.Minute
 )

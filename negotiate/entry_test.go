@@ -234,3 +234,33 @@ func TestALPNSet(t *testing.T) {
 		}
 	}
 }
+
+// The wall clock may be set, by years, either way: no finding outlives the time that it was to hold, and none keeps a newer one out.
+func TestClockIsSet(t *testing.T) {
+	no := settingsNo(time.Hour, 24*time.Hour)
+	for _, jump := range []time.Duration{-time.Hour, -48 * time.Hour, -10 * 365 * day, time.Hour, 48 * time.Hour, 10 * 365 * day} {
+		e := Entry{}.Remember(no, epoch)
+		e.RTT, e.Measured = time.Second, epoch
+		now := epoch.Add(jump)
+		if v := e.Verdict(Settings, now); v != Forgotten {
+			t.Errorf("after %v: %s", jump, v)
+		}
+		if got := e.Timely(now); got.Used.After(now) || got.Measured.After(now) || jump < 0 && len(got.Findings) != 0 {
+			t.Errorf("after %v there is: %+v", jump, got)
+		}
+		for _, found := range []Entry{e.Remember(no, now), Merge(e.Timely(now), Entry{}.Remember(no, now))} {
+			f := found.Findings[Settings]
+			if held := f.Until.Sub(now); held < time.Hour || held > 2*time.Hour || found.Verdict(Settings, now) != No || !f.Since.Equal(now) {
+				t.Errorf("found again after %v: %+v holds for %v", jump, f, held)
+			}
+		}
+		if f := e.Forget(Settings, now); f.Verdict(Settings, now) != Forgotten || f.Used != now {
+			t.Errorf("forgotten after %v: %+v", jump, f)
+		}
+	}
+	// Small differences between machines are none.
+	e := Entry{}.Remember(no, epoch)
+	if now := epoch.Add(-time.Minute); e.Verdict(Settings, now) != No || len(e.Timely(now).Findings) != 1 {
+		t.Error("a minute is too much")
+	}
+}

@@ -1,16 +1,16 @@
 package negotiate
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // String is a stable form of k: wss://host:port?alpn=h2,http/1.1 with the other parts as further parameters where they are set.
-// ParseKey reads it.
+// ParseKey reads it; Scheme is letters and Port digits, the others may be any bytes.
 func (k Key) String() string {
-	host := k.Host
+	host := escapeHost(k.Host)
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
@@ -29,19 +29,28 @@ func (k Key) String() string {
 
 // ParseKey reads what String wrote.
 func ParseKey(s string) (Key, error) {
-	u, err := url.Parse(s)
-	if err != nil {
-		return Key{}, fmt.Errorf("key: %w", errors.Unwrap(err))
+	origin, rawQuery, _ := strings.Cut(s, "?")
+	scheme, hostPort, _ := strings.Cut(origin, "://")
+	host, port := hostPort, ""
+	if i := strings.LastIndexByte(hostPort, ':'); i >= 0 {
+		host, port = hostPort[:i], hostPort[i+1:]
 	}
-	k := Key{Scheme: u.Scheme, Host: u.Hostname(), Port: u.Port()}
-	query, err := url.ParseQuery(u.RawQuery)
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	host, err := url.PathUnescape(host)
 	if err != nil {
-		return Key{}, fmt.Errorf("key: %w", err)
+		return Key{}, fmt.Errorf("key %q: %w", s, err)
+	}
+	k := Key{Scheme: scheme, Host: host, Port: port}
+	query, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return Key{}, fmt.Errorf("key %q: %w", s, err)
 	}
 	for _, p := range k.parts() {
 		*p.value = query.Get(p.name)
 	}
-	if k.String() != s {
+	if k.String() != s || !isScheme(scheme) || strings.Trim(port, "0123456789") != "" {
 		return Key{}, fmt.Errorf("key %q is not of the form %q", s, k)
 	}
 	return k, nil
@@ -69,4 +78,23 @@ func (k *Key) parts() []keyPart {
 // escape leaves readable what ALPN sets are made of.
 func escape(s string) string {
 	return strings.NewReplacer("%2C", ",", "%2F", "/", "%3A", ":").Replace(url.QueryEscape(s))
+}
+
+// escapeHost leaves a host as it is but for what would not be read back: in a URL a zone may have any character.
+func escapeHost(host string) string {
+	var b strings.Builder
+	valid := utf8.ValidString(host)
+	for i := range len(host) {
+		switch c := host[i]; {
+		case c > ' ' && c < 0x7f && !strings.ContainsRune(`%[]/?#"\`, rune(c)), c >= 0x80 && valid:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+func isScheme(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == ""
 }

@@ -236,6 +236,8 @@ func (m *Machine) recvCancelled(now time.Time, o Cancelled) {
 		late := !m.facts.Deadline.IsZero() && !now.Before(m.facts.Deadline)
 		if late && a.state != connecting {
 			class, reason = m.classify(a, o)
+		} else if late {
+			reason += ": no connection had been made"
 		}
 		a.end(string(class), reason)
 	}

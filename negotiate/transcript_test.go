@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,16 +32,26 @@ import (
 //
 // Policy, facts, memory and the time stay as they are set; "known" holds for an hour. Go on with -rewrite when a change is wanted.
 func TestTranscripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		d := dial{start: time.Unix(0, 0).UTC()}
-		d.now = d.start
-		datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
-			out, err := d.run(td)
-			if err != nil {
-				t.Fatalf("%s: %v", td.Pos, err)
-			}
-			return out
-		})
+	dirs, err := os.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		if dir.Name() != "fuzz" { // that is go test's
+			t.Run(dir.Name(), func(t *testing.T) { datadriven.Walk(t, filepath.Join("testdata", dir.Name()), runTranscript) })
+		}
+	}
+}
+
+func runTranscript(t *testing.T, path string) {
+	d := dial{start: time.Unix(0, 0).UTC()}
+	d.now = d.start
+	datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
+		out, err := d.run(td)
+		if err != nil {
+			t.Fatalf("%s: %v", td.Pos, err)
+		}
+		return out
 	})
 }
 

@@ -77,24 +77,30 @@ func (f *Fleet) listen() error {
 
 func (c *h1conn) listen(heard func(int)) error {
 	for {
-		if err := c.fill(); err != nil {
-			return err
-		}
-		n, err := c.rx.feed(c.in[c.r:c.w])
-		c.r = c.w
-		if err == nil && c.rx.closed {
-			err = c.rx.closeError()
-		}
+		n, err := c.receive()
 		if err != nil {
-			return err
-		}
-		if err := c.flush(); err != nil {
 			return err
 		}
 		if n > 0 {
 			heard(n)
 		}
 	}
+}
+
+// receive reads once, answers what has to be, and returns how many messages came.
+func (c *h1conn) receive() (int, error) {
+	if err := c.fill(); err != nil {
+		return 0, err
+	}
+	n, err := c.rx.feed(c.in[c.r:c.w])
+	c.r = c.w
+	if err == nil && c.rx.closed {
+		err = c.rx.closeError()
+	}
+	if err != nil {
+		return n, err
+	}
+	return n, c.flush()
 }
 
 func (c *h2conn) listen(heard func(int)) error {

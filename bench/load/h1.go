@@ -60,7 +60,11 @@ func (c *h1conn) upgrade() error {
 	rand.Read(nonce[:])
 	key := base64.StdEncoding.EncodeToString(nonce[:])
 	c.out = fmt.Appendf(c.out, "GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n", key)
+		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n", key)
+	if c.spec.Deflate {
+		c.out = append(c.out, extensionsField+": "+deflateOffer+"\r\n"...)
+	}
+	c.out = append(c.out, "\r\n"...)
 	if err := c.flush(); err != nil {
 		return err
 	}
@@ -79,12 +83,20 @@ func (c *h1conn) upgrade() error {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return fmt.Errorf("the server answered the Upgrade with %s", resp.Status)
 	}
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	if got := resp.Header.Get("Sec-WebSocket-Accept"); got != base64.StdEncoding.EncodeToString(sum[:]) {
+	if got := resp.Header.Get("Sec-WebSocket-Accept"); got != acceptFor(key) {
 		return fmt.Errorf("the server sent a wrong Sec-WebSocket-Accept: %q", got)
 	}
 	c.r += len(head)
+	if c.spec.Deflate {
+		return checkDeflate(resp.Header.Get(extensionsField))
+	}
 	return nil
+}
+
+// acceptFor is the answer to a Sec-WebSocket-Key (RFC 6455, Section 4.2.2).
+func acceptFor(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func (c *h1conn) echo(r *round) (int64, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -18,11 +19,12 @@ type h2conn struct {
 	streams []*h2stream // of the fleet, in the order of their opening
 	byID    []*h2stream // index (id-1)/2; nil: closed
 
-	enc     *hpack.Encoder
-	block   bytes.Buffer // the block enc writes
-	dec     *hpack.Decoder
-	status  string // :status of the block being decoded
-	pending []byte // a header block that goes on in CONTINUATION
+	enc        *hpack.Encoder
+	block      bytes.Buffer // the block enc writes
+	dec        *hpack.Decoder
+	status     string // :status of the block being decoded
+	extensions string // and its Sec-WebSocket-Extensions
+	pending    []byte // a header block that goes on in CONTINUATION
 
 	settings      bool // the server's SETTINGS came
 	connect       bool // it has ENABLE_CONNECT_PROTOCOL=1
@@ -34,7 +36,8 @@ type h2conn struct {
 	waiting       []*h2stream // for sendWindow, first come first served
 
 	round       *round
-	outstanding int // messages sent or due to be, and not echoed
+	heard       func(s *h2stream, n int) // of echoes, if not nil
+	outstanding int                      // messages sent or due to be, and not echoed
 	opening     int
 	churned     int // WebSockets opened and closed in this round
 	started     int // openings begun in this round
@@ -70,8 +73,11 @@ func openH2(ctx context.Context, t Target, s Spec, sc *script) (conn, error) {
 	}
 	c.enc = hpack.NewEncoder(&c.block)
 	c.dec = hpack.NewDecoder(4096, func(f hpack.HeaderField) {
-		if f.Name == ":status" {
+		switch f.Name {
+		case ":status":
 			c.status = f.Value
+		case strings.ToLower(extensionsField):
+			c.extensions = f.Value
 		}
 	})
 	if err := c.start(); err != nil {
@@ -135,6 +141,9 @@ func (c *h2conn) openStream() *h2stream {
 	for _, f := range connectFields {
 		c.enc.WriteField(f)
 	}
+	if c.spec.Deflate {
+		c.enc.WriteField(hpack.HeaderField{Name: strings.ToLower(extensionsField), Value: deflateOffer})
+	}
 	c.out = appendFrame(c.out, c.block.Len(), frameHeaders, flagEndHeaders, s.id)
 	c.out = append(c.out, c.block.Bytes()...)
 	return s
@@ -151,7 +160,7 @@ var connectFields = []hpack.HeaderField{
 }
 
 func (c *h2conn) echo(r *round) (int64, error) {
-	c.round = r
+	c.round, c.heard = r, nil
 	start := c.received()
 	for _, s := range c.streams {
 		s.first = s.asked

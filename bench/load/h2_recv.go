@@ -103,6 +103,9 @@ func (c *h2conn) recvData(flags byte, id uint32, p []byte) error {
 		return fmt.Errorf("stream %d: %w", id, err)
 	}
 	c.outstanding -= done
+	if c.heard != nil && done > 0 {
+		c.heard(s, done)
+	}
 	for range done {
 		if c.round.more(s.asked - s.first) {
 			c.send(s)
@@ -137,7 +140,7 @@ func (c *h2conn) recvHeaders(flags byte, id uint32, p []byte, endStream bool) er
 		}
 		return nil
 	}
-	c.pending, c.status = nil, ""
+	c.pending, c.status, c.extensions = nil, "", ""
 	if _, err := c.dec.Write(p); err != nil {
 		return err
 	}
@@ -154,6 +157,11 @@ func (c *h2conn) recvHeaders(flags byte, id uint32, p []byte, endStream bool) er
 		return c.maybeClosed(s, true)
 	case s.open || c.status != "200" || endStream:
 		return fmt.Errorf("the server answered the CONNECT on stream %d with %q (end of stream: %v)", id, c.status, endStream)
+	}
+	if c.spec.Deflate {
+		if err := checkDeflate(c.extensions); err != nil {
+			return err
+		}
 	}
 	s.open = true
 	c.opening--

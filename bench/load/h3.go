@@ -46,6 +46,9 @@ const (
 )
 
 func openH3(ctx context.Context, t Target, s Spec, sc *script) (conn, error) {
+	if s.Deflate {
+		return nil, errors.New("compression over HTTP/3 is not measured")
+	}
 	cfg := &tls.Config{RootCAs: t.Roots, ServerName: "localhost", MinVersion: tls.VersionTLS13, NextProtos: []string{"h3"}}
 	q, err := quic.DialAddr(ctx, t.Addr, cfg, &quic.Config{
 		InitialStreamReceiveWindow: streamWindow, MaxStreamReceiveWindow: streamWindow,

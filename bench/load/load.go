@@ -25,11 +25,12 @@ const (
 type Spec struct {
 	Proto    Proto
 	TLS      bool
-	Conns    int // TCP connections
-	Streams  int // WebSockets a connection; 1 with H1. Raw keeps Streams x InFlight messages in flight on its connection
-	InFlight int // messages sent and not yet echoed on each WebSocket
-	Size     int // payload bytes of a message
-	Stalled  int // for Broadcast: WebSockets beside, each on a connection of its own that is never read
+	Conns    int  // TCP connections
+	Streams  int  // WebSockets a connection; 1 with H1. Raw keeps Streams x InFlight messages in flight on its connection
+	InFlight int  // messages sent and not yet echoed on each WebSocket
+	Size     int  // payload bytes of a message
+	Deflate  bool // JSON instead of random text, compressed with permessage-deflate and context takeover
+	Stalled  int  // for Broadcast: WebSockets beside, each on a connection of its own that is never read
 }
 
 // WebSockets is the number of WebSockets the Fleet holds open.
@@ -76,7 +77,12 @@ func (r *round) more(done int) bool { return !r.stop.Load() && (r.count == 0 || 
 
 // Open dials the spec's connections and, except for [Raw], opens its WebSockets. For [Fleet.Churn] alone, Streams may be 0.
 func Open(ctx context.Context, t Target, s Spec) (*Fleet, error) {
-	f := &Fleet{target: t, spec: s, script: newScript(s.Size, s.Proto == Raw), conns: make([]conn, s.Conns)}
+	f := &Fleet{target: t, spec: s, conns: make([]conn, s.Conns)}
+	if s.Deflate {
+		f.script = newDeflateScript(s.Size)
+	} else {
+		f.script = newScript(s.Size, s.Proto == Raw)
+	}
 	next := atomic.Int64{}
 	errs := make(chan error, openers)
 	var wg sync.WaitGroup

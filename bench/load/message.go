@@ -10,10 +10,11 @@ import (
 
 // A script is the messages every WebSocket sends in turn, framed and masked beforehand, and the echoes to expect.
 type script struct {
-	raw    bool
-	frames [][]byte // as the client sends them
-	echoes [][]byte // as the server should return them in one frame; frames themselves if raw
-	texts  [][]byte // the payloads, inside echoes
+	raw     bool
+	deflate bool
+	frames  [][]byte // as the client sends them
+	echoes  [][]byte // as the server should return them in one frame; frames themselves if raw
+	texts   [][]byte // the payloads, inside echoes
 }
 
 func newScript(size int, raw bool) *script {
@@ -82,6 +83,8 @@ type echo struct {
 	inFrame bool
 	left    int // payload bytes of the frame still to come
 	control []byte
+	packing bool   // the echo in progress is compressed
+	packed  []byte // what came of it
 
 	closed bool           // a Close frame came
 	pong   func(p []byte) // answers a ping
@@ -138,6 +141,8 @@ func (e *echo) frame(p []byte) (n int, complete bool, err error) {
 	k := min(len(p), e.left)
 	if op := e.header[0] & 15; op >= opClose {
 		e.control = append(e.control, p[:k]...)
+	} else if e.packing {
+		e.packed = append(e.packed, p[:k]...)
 	} else {
 		text := e.texts[e.received%len(e.texts)]
 		if !bytes.Equal(p[:k], text[e.off:e.off+k]) {
@@ -188,6 +193,8 @@ func (e *echo) checkHeader() error {
 		return errors.New("the server masked a frame")
 	case e.left < 0:
 		return errors.New("the server sent a length of more than 63 bits")
+	case e.header[0]&0x70 == rsv1 && op == opText && e.deflate && e.off == 0 && !e.packing:
+		e.packing = true
 	case e.header[0]&0x70 != 0:
 		return fmt.Errorf("the server set reserved bits: %#02x", e.header[0])
 	case op == opClose || op == opPing || op == opPong:
@@ -195,7 +202,8 @@ func (e *echo) checkHeader() error {
 		if e.left > 125 {
 			return fmt.Errorf("the server sent a control frame of %d bytes", e.left)
 		}
-	case op == opText && e.off == 0, op == opContinuation && e.off > 0:
+	case op == opContinuation && e.packing:
+	case op == opText && e.off == 0 && !e.packing, op == opContinuation && e.off > 0:
 		if e.left > len(text)-e.off {
 			return fmt.Errorf("echo %d is too long: %d bytes for %d", e.received, e.left, len(text)-e.off)
 		}
@@ -219,6 +227,11 @@ func (e *echo) endFrame() (complete bool, err error) {
 	}
 	if e.header[0]&0x80 == 0 {
 		return false, nil
+	}
+	if e.packing {
+		if err := e.unpack(); err != nil {
+			return false, err
+		}
 	}
 	if size := len(e.texts[e.received%len(e.texts)]); e.off != size {
 		return false, fmt.Errorf("echo %d is too short: %d bytes of %d", e.received, e.off, size)

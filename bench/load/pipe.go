@@ -62,9 +62,12 @@ func (p *pipe) fill() error {
 		p.w = copy(p.in, p.in[p.r:p.w])
 		p.r = 0
 	}
-	for {
+	for before := p.w; ; {
 		n, err := p.conn.Read(p.in[p.w:])
 		p.w += n
+		if err != nil && p.w > before {
+			return nil // what came before the end counts; the next read meets the error again
+		}
 		if err != nil {
 			if p.wr != nil {
 				if werr := p.wr.failed(); werr != nil {
@@ -108,12 +111,17 @@ func (p *pipe) close() {
 }
 
 // bulk reads from the socket in large pieces, so that TLS does not cost a system call a record, and shows whether more
-// input is at hand.
+// input is at hand. For that it hands out one record at a time: TLS keeps nothing that it does not need yet.
 type bulk struct {
 	net.Conn
-	buf  []byte
-	r, w int
+	buf    []byte
+	r, w   int
+	header [recordHeader]byte // of the record under way
+	have   int                // bytes of header
+	left   int                // bytes of the record after its header
 }
+
+const recordHeader = 5 // RFC 8446, Section 5.1
 
 func (b *bulk) Read(p []byte) (int, error) {
 	if b.r == b.w {
@@ -123,8 +131,18 @@ func (b *bulk) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n := copy(p, b.buf[b.r:b.w])
+	if b.left == 0 {
+		n := copy(p, b.buf[b.r:min(b.w, b.r+recordHeader-b.have)])
+		copy(b.header[b.have:], p[:n])
+		b.r += n
+		if b.have += n; b.have == recordHeader {
+			b.have, b.left = 0, int(b.header[3])<<8|int(b.header[4])
+		}
+		return n, nil
+	}
+	n := copy(p, b.buf[b.r:min(b.w, b.r+b.left)])
 	b.r += n
+	b.left -= n
 	return n, nil
 }
 

@@ -15,23 +15,27 @@ var coder = &Peer{
 	Protos: []load.Proto{load.H1}, NoTLS: []load.Proto{load.H1},
 	About: "Read and Write in the handler, with a background context, which is its cheapest",
 	Serve: func(l net.Listener, o Options) error {
-		return serveHTTP1(l, o, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c, err := websocket.Accept(w, r, nil)
+		return serveCoder(l, o, nil)
+	},
+}
+
+func serveCoder(l net.Listener, o Options, opts *websocket.AcceptOptions) error {
+	return serveHTTP1(l, o, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, opts)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		c.SetReadLimit(maxMessageBytes)
+		ctx := context.Background()
+		for {
+			typ, p, err := c.Read(ctx)
 			if err != nil {
 				return
 			}
-			defer c.CloseNow()
-			c.SetReadLimit(maxMessageBytes)
-			ctx := context.Background()
-			for {
-				typ, p, err := c.Read(ctx)
-				if err != nil {
-					return
-				}
-				if err := c.Write(ctx, typ, p); err != nil {
-					return
-				}
+			if err := c.Write(ctx, typ, p); err != nil {
+				return
 			}
-		}))
-	},
+		}
+	}))
 }

@@ -23,12 +23,14 @@ type Peer struct {
 	IdleOnly  bool         // measured for memory alone
 	Several   bool         // measured with several messages in flight alone
 	Broadcast bool         // no echo: what one sends goes to all
+	Deflate   bool         // compresses, with context takeover
 	Floor     bool         // no WebSocket server: what the connection alone costs
 	Debug     string       // what its process needs in GODEBUG
 	Protos    []load.Proto // what it serves over TLS
 	NoTLS     []load.Proto // and without
 	Serve     func(net.Listener, Options) error
-	Command   []string // instead of Serve: a program to run, with arguments PROTO ADDR [CERT KEY]
+	Client    func(addr string, cfg *tls.Config) Dial // instead: it is the client that is measured
+	Command   []string                                // instead of Serve: a program to run, with arguments PROTO ADDR [CERT KEY]
 }
 
 // Options are what a Peer's server is given.
@@ -48,6 +50,8 @@ var All = []*Peer{
 	gwsPeer, gorilla, coder, gobwas,
 	raw,
 	weftBroadcast, gwsBroadcast, gorillaBroadcast,
+	weftDeflate, gwsDeflate, coderDeflate,
+	weftClient, weftClientBlocking, xNetClient, gwsClient, gorillaClient, coderClient,
 }
 
 // Named returns the peer of that name, or nil.

@@ -45,12 +45,14 @@ func TestPeersEcho(t *testing.T) {
 		{Proto: load.H1, TLS: true, Conns: 10, Streams: 1, InFlight: 16, Size: 125},
 		{Proto: load.H1, TLS: true, Conns: 2, Streams: 1, InFlight: 2, Size: 1 << 20},
 		{Proto: load.H1, Conns: 2, Streams: 1, InFlight: 1, Size: 64 << 10},
+		{Proto: load.H2, TLS: true, Conns: 2, Streams: 3, InFlight: 2, Size: 1000, Deflate: true},
+		{Proto: load.H1, Conns: 3, Streams: 1, InFlight: 2, Size: 1000, Deflate: true},
 		{Proto: load.Raw, TLS: true, Conns: 2, Streams: 10, InFlight: 16, Size: 125},
 		{Proto: load.Raw, Conns: 1, Streams: 3, InFlight: 1, Size: 1 << 20},
 	}
 	for _, p := range peers.All {
 		for _, s := range specs {
-			if p.Serve == nil || p.Broadcast || !p.Serves(s.Proto, s.TLS) {
+			if p.Serve == nil || p.Broadcast || p.Deflate != s.Deflate || !p.Serves(s.Proto, s.TLS) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%+v", p.Name, s), func(t *testing.T) {
@@ -84,7 +86,7 @@ func TestPeersOpenAndClose(t *testing.T) {
 			{Proto: load.H2, TLS: true, Conns: 1, Streams: 8},
 			{Proto: load.H1, TLS: true, Conns: 2},
 		} {
-			if p.Serve == nil || p.Broadcast || !p.Serves(s.Proto, s.TLS) {
+			if p.Serve == nil || p.Broadcast || p.Deflate || !p.Serves(s.Proto, s.TLS) {
 				continue
 			}
 			t.Run(p.Name+"/"+string(s.Proto), func(t *testing.T) {
@@ -127,6 +129,51 @@ func TestPeersBroadcast(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Every client opens WebSockets and has its messages echoed.
+func TestClients(t *testing.T) {
+	for _, p := range peers.All {
+		if p.Client == nil {
+			continue
+		}
+		t.Run(p.Name, func(t *testing.T) {
+			target := serve(t, peers.Named("weft-callbacks"), load.Spec{Proto: p.Protos[0], TLS: true}, nil)
+			dial := p.Client(target.Addr, &tls.Config{RootCAs: target.Roots, ServerName: "localhost"})
+			for range 5 {
+				if _, err := dial(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// Both ways to measure time get an echo for every message, in a plausible time.
+func TestPeersLatency(t *testing.T) {
+	for _, s := range []load.Spec{
+		{Proto: load.H3, TLS: true, Conns: 1, Streams: 1, InFlight: 1, Size: 125},
+		{Proto: load.H2, TLS: true, Conns: 1, Streams: 1, InFlight: 1, Size: 125},
+		{Proto: load.H2, TLS: true, Conns: 2, Streams: 7, InFlight: 1, Size: 125},
+		{Proto: load.H1, TLS: true, Conns: 13, Streams: 1, InFlight: 1, Size: 125},
+	} {
+		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
+			f := open(t, peers.Named("weft-callbacks"), s)
+			h := load.NewLatencies()
+			n, err := int64(0), error(nil)
+			if s.WebSockets() == 1 {
+				n, err = f.PingPong(load.Limit{Count: 50}, h)
+			} else {
+				n, err = f.Paced(load.Limit{For: 50 * time.Millisecond}, 1000, h)
+			}
+			if err != nil || n != 50 || h.TotalCount() != 50 {
+				t.Fatalf("%d echoes, %d recorded, error %v, want 50", n, h.TotalCount(), err)
+			}
+			if least := time.Duration(h.Min()); least < time.Microsecond {
+				t.Errorf("an echo came after %v", least)
+			}
+		})
 	}
 }
 

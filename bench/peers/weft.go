@@ -36,9 +36,13 @@ var weftHandler = &Peer{
 }
 
 func serveWeft(l net.Listener, o Options, use func(*weft.Conn)) error {
+	return serveWeftWith(l, o, nil, use)
+}
+
+func serveWeftWith(l net.Listener, o Options, accept *weft.AcceptOptions, use func(*weft.Conn)) error {
 	s := &weft.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			c, err := weft.Accept(w, r, nil)
+			c, err := weft.Accept(w, r, accept)
 			if err != nil {
 				return
 			}

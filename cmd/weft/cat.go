@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
@@ -201,18 +200,9 @@ func (c *cat) options() (*weft.Dialer, *weft.DialOptions, error) {
 	if c.raw && c.json {
 		return nil, nil, usagef("--raw and --json exclude each other")
 	}
-	opt := &weft.DialOptions{HTTPHeader: http.Header{}, Subprotocols: c.subprotocols}
-	for _, h := range c.headers {
-		name, value, ok := strings.Cut(h, ":")
-		value = strings.TrimSpace(value)
-		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return nil, nil, usagef("--header %q: want 'Name: value'", h)
-		}
-		if strings.EqualFold(name, "Host") {
-			opt.Host = value
-			continue
-		}
-		opt.HTTPHeader.Add(name, value)
+	opt := &weft.DialOptions{Subprotocols: c.subprotocols}
+	if opt.Host, opt.HTTPHeader, err = parseHeaders(c.headers); err != nil {
+		return nil, nil, err
 	}
 	for _, p := range c.subprotocols {
 		if !httpguts.ValidHeaderFieldName(p) { // both are tokens

@@ -81,7 +81,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
 	}
 	root.SetVersionTemplate("weft {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newUpCommand(), newCatCommand(), newProbeCommand(), newLabCommand(), newMemoryCommand())
+	root.AddCommand(newUpCommand(), newCatCommand(), newProbeCommand(), newBenchCommand(), newLabCommand(), newMemoryCommand())
 	return root
 }
 

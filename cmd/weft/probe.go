@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/net/http/httpguts"
-
 	"github.com/weftws/weft/negotiate"
 	"github.com/weftws/weft/probe"
 	"github.com/weftws/weft/resolver"
@@ -185,27 +183,18 @@ func checkProbeURL(raw string) (*url.URL, error) {
 
 // options turns the flags into what Run takes.
 func (c *probeCommand) options() (probe.Options, error) {
-	opt := probe.Options{Thorough: c.thorough, Timeout: c.timeout, Header: http.Header{}}
+	opt := probe.Options{Thorough: c.thorough, Timeout: c.timeout}
 	if c.timeout <= 0 {
 		return opt, usagef("--timeout %v: want more than 0", c.timeout)
 	}
 	if c.json && c.verbose {
 		return opt, usagef("--json has the frames anyway: leave out --verbose")
 	}
-	for _, h := range c.headers {
-		name, value, ok := strings.Cut(h, ":")
-		value = strings.TrimSpace(value)
-		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return opt, usagef("--header %q: want 'Name: value'", h)
-		}
-		if strings.EqualFold(name, "Host") {
-			opt.Host = value
-			continue
-		}
-		opt.Header.Add(name, value)
+	var err error
+	if opt.Host, opt.Header, err = parseHeaders(c.headers); err != nil {
+		return opt, err
 	}
 	if c.rungs != "" {
-		var err error
 		if opt.Rungs, err = negotiate.ParseRungs(c.rungs); err != nil {
 			return opt, usagef("--rungs: %w", err)
 		}

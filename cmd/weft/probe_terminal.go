@@ -150,7 +150,8 @@ func (f *probeFormat) waterfall(r *probe.Report) string {
 		at := 0
 		for _, s := range result.Spans {
 			from, to := column(s.Start, longest, room), column(s.End, longest, room)
-			from, to = max(from, at), max(to, from+1)
+			from = max(from, at) // spans may overlap
+			to = max(to, from+1)
 			if at >= room || from >= room {
 				break
 			}

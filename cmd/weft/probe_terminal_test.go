@@ -121,3 +121,15 @@ func TestProbeProgress(t *testing.T) {
 	}
 	newProbeProgress(nil, []string{"wss://one.example/"}, false).rung(0, "upgrade") // nothing is shown
 }
+
+// A span that lies within the one before is drawn behind it.
+func TestWaterfallOfSpansThatOverlap(t *testing.T) {
+	r := &probe.Report{Rungs: []probe.Result{{Rung: "upgrade", Took: 100, Spans: []probe.Span{
+		{Name: "tcp", End: 90}, {Name: "tls", Start: 10, End: 20, Failed: true}, {Name: "request", Start: 20, End: 100},
+	}}}}
+	f := &probeFormat{width: plainWidth}
+	line, _, _ := strings.Cut(f.waterfall(r), "\n")
+	if utf8.RuneCountInString(line) != plainWidth {
+		t.Errorf("%d columns: %q", utf8.RuneCountInString(line), line)
+	}
+}

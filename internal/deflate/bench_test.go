@@ -3,7 +3,6 @@ package deflate
 import (
 	"bytes"
 	"fmt"
-	"runtime"
 	"testing"
 
 	"github.com/klauspost/compress/flate"
@@ -110,7 +109,31 @@ func BenchmarkLevels(b *testing.B) {
 	run("window", w)
 }
 
-// BenchmarkIdleMemory reports what an idle connection holds, both directions, after 1 MiB of 125-byte messages each way.
+// BenchmarkDeflateTakeover and BenchmarkDeflateNoTakeover send 1 KiB of text from one end to the other, on 100 connections in turn.
+func BenchmarkDeflateTakeover(b *testing.B)   { benchmarkDeflate(b, 12, true) }
+func BenchmarkDeflateNoTakeover(b *testing.B) { benchmarkDeflate(b, 15, false) }
+
+func benchmarkDeflate(b *testing.B, bits int, takeover bool) {
+	const size = 1 << 10
+	ends := newEnds(100, bits, takeover)
+	messages := benchMessages(size)
+	var payload, out []byte
+	n := 0
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		e := ends[i%len(ends)]
+		payload = e.c.AppendMessage(payload[:0], messages[i%len(messages)])
+		var err error
+		if out, err = e.d.AppendMessage(out[:0], payload, 0); err != nil {
+			b.Fatal(err)
+		}
+		n += len(payload)
+	}
+	b.ReportMetric(100*float64(n)/float64(b.N)/size, "pct")
+}
+
+// BenchmarkIdleMemory reports what an idle connection holds, both directions, after 64 KiB of 125-byte messages each way.
 func BenchmarkIdleMemory(b *testing.B) {
 	for _, bc := range []struct {
 		bits     int
@@ -118,34 +141,8 @@ func BenchmarkIdleMemory(b *testing.B) {
 	}{{15, false}, {12, true}, {15, true}} {
 		b.Run(fmt.Sprintf("bits=%d/takeover=%v", bc.bits, bc.takeover), func(b *testing.B) {
 			for b.Loop() {
-				const conns = 32
-				type conn struct {
-					c *Compressor
-					d *Decompressor
-				}
-				held := make([]conn, 0, conns)
-				before := heapInUse()
-				for range conns {
-					held = append(held, conn{NewCompressor(bc.bits, bc.takeover), NewDecompressor(bc.bits, bc.takeover)})
-				}
-				for _, conn := range held {
-					for i := range uint64(512) {
-						if _, err := conn.d.AppendMessage(nil, conn.c.AppendMessage(nil, jsonText(i, 125)), 0); err != nil {
-							b.Fatal(err)
-						}
-					}
-				}
-				b.ReportMetric(float64(heapInUse()-before)/conns, "B/conn")
-				runtime.KeepAlive(held)
+				b.ReportMetric(heldEach(b, bc.bits, bc.takeover, 512, 125), "B/conn")
 			}
 		})
 	}
-}
-
-func heapInUse() int64 {
-	runtime.GC()
-	runtime.GC() // twice: a sync.Pool lets go in two steps
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

@@ -26,11 +26,12 @@ func Mask(p []byte, key [4]byte, pos int) (ascii bool) {
 	// The last 8 bytes overlap the whole words before them: masked first, written last, they leave no odd bytes.
 	last := p[len(p)-8:]
 	end := binary.LittleEndian.Uint64(last) ^ bits.RotateLeft64(k, -8*(len(p)&3))
-	for len(p) >= 64 {
-		b := (*[64]byte)(p)
-		or |= xor64(b[0:8], k) | xor64(b[8:16], k) | xor64(b[16:24], k) | xor64(b[24:32], k) |
-			xor64(b[32:40], k) | xor64(b[40:48], k) | xor64(b[48:56], k) | xor64(b[56:64], k)
-		p = p[64:]
+	if len(p) >= 16 {
+		n, more := maskBlocks(p, k)
+		if n == len(p) {
+			return more&nonASCII == 0
+		}
+		p, or = p[n:], more
 	}
 	for ; len(p) >= 8; p = p[8:] {
 		or |= xor64(p[:8], k)
@@ -45,6 +46,17 @@ func AppendMasked(dst, p []byte, key [4]byte) []byte {
 	dst = append(dst, p...)
 	Mask(dst[n:], key, 0)
 	return dst
+}
+
+// maskWords masks whole words at the beginning of p, returns how many bytes these have, and what they are now, ORed word by word.
+// The word of the key is k.
+func maskWords(p []byte, k uint64) (n int, or uint64) {
+	for ; len(p)-n >= 64; n += 64 {
+		b := (*[64]byte)(p[n:])
+		or |= xor64(b[0:8], k) | xor64(b[8:16], k) | xor64(b[16:24], k) | xor64(b[24:32], k) |
+			xor64(b[32:40], k) | xor64(b[40:48], k) | xor64(b[48:56], k) | xor64(b[56:64], k)
+	}
+	return n, or
 }
 
 func xor64(b []byte, k uint64) uint64 {

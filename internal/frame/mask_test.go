@@ -68,6 +68,7 @@ func FuzzMask(f *testing.F) {
 		if !bytes.Equal(got, p) {
 			t.Fatal("masking twice changed the data")
 		}
+		checkBlocks(t, p, uint64(k)<<32|uint64(k))
 		c := int(cut % uint(len(p)+1))
 		Mask(got[:c], key, at)
 		Mask(got[c:], key, at+c)
@@ -75,6 +76,22 @@ func FuzzMask(f *testing.F) {
 			t.Fatalf("in two pieces, cut at %d: % x, want % x", c, got, want)
 		}
 	})
+}
+
+// checkBlocks holds maskBlocks, which a processor may have its own of, to maskWords.
+func checkBlocks(t *testing.T, p []byte, k uint64) {
+	words, blocks := bytes.Clone(p), bytes.Clone(p)
+	n, or := maskWords(words, k)
+	m, or2 := maskBlocks(blocks, k)
+	if m < n || m%8 != 0 || m > len(p) {
+		t.Fatalf("%d bytes: maskBlocks masks %d, maskWords %d", len(p), m, n)
+	}
+	for ; n < m; n += 8 {
+		or |= xor64(words[n:n+8], k)
+	}
+	if !bytes.Equal(words, blocks) || or != or2 {
+		t.Fatalf("maskBlocks: % x, %x\nmaskWords: % x, %x", blocks, or2, words, or)
+	}
 }
 
 func TestMaskAllocs(t *testing.T) {

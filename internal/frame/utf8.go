@@ -13,6 +13,9 @@ type UTF8 struct {
 // Check takes the next piece of the text and returns the index of its first impossible byte, or -1. After a failure only
 // Reset makes u usable again.
 func (u *UTF8) Check(p []byte) (bad int) {
+	if u.need == 0 && len(p) > 0 && p[len(p)-1] < 0x80 && utf8.Valid(p) {
+		return -1 // most texts begin and end with a whole character
+	}
 	i := 0
 	for ; u.need > 0 && i < len(p); i++ {
 		if !u.step(p[i]) {

@@ -18,7 +18,7 @@ func (s *Stream) Close(linger time.Duration) {
 	}
 	s.closed = true
 	s.nc.SetReadDeadline(longAgo)
-	s.changed.Broadcast()
+	s.out.Changed.Broadcast()
 	s.out.Unlock()
 	go s.shut(linger)
 }
@@ -58,7 +58,7 @@ func (s *Stream) shut(linger time.Duration) {
 	// bytes. RFC 9112, Section 9.6.
 	s.out.Lock()
 	for s.receiving && !s.gone {
-		s.changed.Wait()
+		s.out.Changed.Wait()
 	}
 	if !s.gone {
 		s.nc.SetReadDeadline(end)
@@ -82,7 +82,7 @@ func (s *Stream) CloseWrite() error {
 		return net.ErrClosed
 	}
 	s.ended = true
-	s.changed.Broadcast()
+	s.out.Changed.Broadcast()
 	s.out.Unlock()
 	s.out.Finish()
 	s.out.Lock()
@@ -113,10 +113,8 @@ func (s *Stream) hangUp() {
 	if first && s.done != nil {
 		close(s.done)
 	}
-	s.changed.Broadcast()
-	if s.writeTimer != nil {
-		s.writeTimer.Stop()
-	}
+	s.out.Changed.Broadcast()
+	s.out.Stop()
 	s.out.Unlock()
 	if !first {
 		return

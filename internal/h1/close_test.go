@@ -3,6 +3,7 @@ package h1
 import (
 	"bytes"
 	"errors"
+	"github.com/weftws/weft/internal/transport"
 	"io"
 	"net"
 	"os"
@@ -211,7 +212,7 @@ func TestAbortAfterClose(t *testing.T) {
 func stall(t *testing.T, s *Stream) (sent []byte) {
 	t.Helper()
 	unit := bytes.Repeat([]byte("x"), 8<<10)
-	for range 1 + maxQueue/len(unit) {
+	for range 1 + transport.MaxQueue/len(unit) {
 		wantSend(t, s, "", string(unit))
 		sent = append(sent, unit...)
 		synctest.Wait() // the first one is in Write
@@ -232,7 +233,7 @@ func TestWriteDeadlineBefore(t *testing.T) {
 	overSlowLink(t, func(t *testing.T, n *simnet.Network, ours, peer net.Conn) {
 		s := NewStream(ours, nil, Options{})
 		sent := stall(t, s)
-		if s.TrySend(make([]byte, trySlack+1)) {
+		if s.TrySend(make([]byte, transport.TrySlack+1)) {
 			t.Error("TrySend queued more than its slack")
 		}
 		if !s.TrySend([]byte("ping")) {

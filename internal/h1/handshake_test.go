@@ -144,6 +144,8 @@ func TestUpgradeFails(t *testing.T) {
 	for name, c := range map[string]struct{ response, want string }{
 		"nothing":       {"", "server closed the connection before its response"},
 		"half":          {"HTTP/1.1 101 Swi", "server closed the connection before its response"},
+		"a letter":      {"H", "server closed the connection before its response"},
+		"half a field":  {"HTTP/1.1 101 Switching Protocols\r\nUpgr", "server closed the connection before its response"},
 		"no http":       {"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", "no valid response"},
 		"no status":     {"HTTP/1.1 abc\r\n\r\n", "no valid response"},
 		"bad field":     {"HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n", "no valid response"},

@@ -65,6 +65,7 @@ func (s *Stream) handle(recv func(p []byte, err error)) {
 
 // dispatch calls recv. What the application sends meanwhile leaves in one Write. Called with the mutex held; unlocks it.
 func (s *Stream) dispatch(recv func(p []byte, err error), p []byte) {
+	s.out.Turn()
 	s.out.BeginLocked()
 	s.out.Unlock()
 	recv(p, nil)
@@ -86,6 +87,7 @@ func (s *Stream) enterRead() error {
 	if s.closed {
 		return net.ErrClosed
 	}
+	s.out.Turn()
 	s.receiving = true
 	return nil
 }
@@ -96,7 +98,7 @@ func (s *Stream) leaveRead() error {
 	defer s.out.Unlock()
 	s.receiving = false
 	if s.closed {
-		s.changed.Broadcast()
+		s.out.Changed.Broadcast()
 	}
 	return s.endCause()
 }
@@ -116,8 +118,7 @@ func (s *Stream) read() ([]byte, error) {
 		var n int
 		var err error
 		if s.socket != nil {
-			transport.PutBuffer(s.in)
-			s.in, err = s.socket.read(s.size)
+			s.in, err = s.socket.read(s.in, s.size)
 			n = len(s.in)
 		} else {
 			if cap(s.in) < s.size || cap(s.in) > 2*s.size {

@@ -4,9 +4,11 @@ package h1
 
 import "syscall"
 
-// A socketReader needs a unix.
-type socketReader struct{}
+// A socket needs a unix.
+type socket struct{}
 
-func newSocketReader(syscall.Conn) *socketReader { return nil }
+func newSocket(syscall.Conn) *socket { return nil }
 
-func (*socketReader) read(int) ([]byte, error) { panic("h1: no socketReader on this system") }
+func (*socket) read([]byte, int) ([]byte, error) { panic("h1: no socket on this system") }
+
+func (*socket) tryWrite([]byte) (int, bool, error) { panic("h1: no socket on this system") }

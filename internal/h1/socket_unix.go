@@ -3,7 +3,6 @@
 package h1
 
 import (
-	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -11,62 +10,106 @@ import (
 	"github.com/weftws/weft/internal/transport"
 )
 
-// A socketReader reads from a socket without holding a buffer while it waits: an idle connection costs no memory for
-// what it might receive.
-type socketReader struct {
+// A socket is read without a buffer being held while it waits, so that an idle connection costs no memory for what it might
+// receive, and written to without waiting.
+type socket struct {
 	conn syscall.RawConn
-	try  func(fd uintptr) bool // attempt, bound once
 
-	size int
-	buf  []byte
-	n    int
-	err  error
+	tryRead func(fd uintptr) bool // attemptRead, bound once
+	size    int
+	buf     []byte
+	n       int
+	err     error
+
+	write    func(fd uintptr) // attemptWrite, bound once
+	out      []byte
+	wrote    int
+	writeErr error
 }
 
-func newSocketReader(sc syscall.Conn) *socketReader {
+func newSocket(sc syscall.Conn) *socket {
 	conn, err := sc.SyscallConn()
 	if err != nil {
 		return nil
 	}
-	r := &socketReader{conn: conn}
-	r.try = r.attempt
-	return r
+	s := &socket{conn: conn}
+	s.tryRead, s.write = s.attemptRead, s.attemptWrite
+	return s
 }
 
-// read waits for bytes and returns them in a buffer from the pool that has room for size or more. Errors come without a buffer.
-func (r *socketReader) read(size int) ([]byte, error) {
-	r.size = size
-	err := r.conn.Read(r.try)
-	buf := r.buf
-	r.buf = nil
+// read waits for bytes and returns them in a buffer from the pool that has room for size or more. It gives buf back or uses it
+// again. Errors come without a buffer.
+func (s *socket) read(buf []byte, size int) ([]byte, error) {
+	if cap(buf) < size || cap(buf) > 2*size {
+		transport.PutBuffer(buf)
+		buf = nil
+	}
+	s.buf, s.size = buf, size
+	err := s.conn.Read(s.tryRead)
+	buf = s.buf
+	s.buf = nil
 	if err == nil {
-		err = r.err
+		err = s.err
 	}
 	if err != nil {
 		transport.PutBuffer(buf)
 		return nil, err
 	}
-	return buf[:r.n], nil
+	return buf[:s.n], nil
 }
 
-// attempt reports false where it has to wait until the socket is readable.
-func (r *socketReader) attempt(fd uintptr) bool {
-	r.buf = transport.GetBuffer(r.size)
+// attemptRead reports false where it has to wait until the socket is readable.
+func (s *socket) attemptRead(fd uintptr) bool {
+	if s.buf == nil {
+		s.buf = transport.GetBuffer(s.size)
+	}
 	for {
-		r.n, r.err = syscall.Read(int(fd), r.buf[:cap(r.buf)])
-		if !errors.Is(r.err, syscall.EINTR) {
+		s.n, s.err = syscall.Read(int(fd), s.buf[:cap(s.buf)])
+		if s.err != syscall.EINTR {
 			break
 		}
 	}
 	switch {
-	case errors.Is(r.err, syscall.EAGAIN):
-		transport.PutBuffer(r.buf)
-		r.buf = nil
+	case s.err == syscall.EAGAIN:
+		transport.PutBuffer(s.buf)
+		s.buf = nil
 		return false
-	case r.err != nil:
-		r.err = os.NewSyscallError("read", r.err)
-	case r.n == 0:
-		r.err = io.EOF
+	case s.err != nil:
+		s.err = os.NewSyscallError("read", s.err)
+	case s.n == 0:
+		s.err = io.EOF
 	}
 	return true
+}
+
+// tryWrite writes as much of p as the system takes at once; clear: that was all. One caller at a time, and none beside
+// it on the connection.
+func (s *socket) tryWrite(p []byte) (n int, clear bool, err error) {
+	s.out, s.wrote = p, 0
+	err = s.conn.Control(s.write) // Write would fail by the deadline of an earlier one
+	if err == nil {
+		err = s.writeErr
+	}
+	s.out = nil
+	return s.wrote, s.wrote == len(p), err
+}
+
+func (s *socket) attemptWrite(fd uintptr) {
+	for s.wrote < len(s.out) {
+		var n int
+		n, s.writeErr = syscall.Write(int(fd), s.out[s.wrote:])
+		if n > 0 {
+			s.wrote += n
+		}
+		switch s.writeErr {
+		case nil, syscall.EINTR:
+		case syscall.EAGAIN:
+			s.writeErr = nil
+			return
+		default:
+			s.writeErr = os.NewSyscallError("write", s.writeErr)
+			return
+		}
+	}
+	s.writeErr = nil
 }

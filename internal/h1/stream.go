@@ -3,7 +3,6 @@ package h1
 import (
 	"crypto/tls"
 	"net"
-	"sync"
 	"syscall"
 	"time"
 
@@ -21,32 +20,23 @@ type Stream struct {
 	client bool // we asked for the Upgrade
 
 	// out's mutex guards everything down to the reader's part.
-	out   transport.Flusher
-	queue []byte // waits for out; its buffer and out's change places with every Write
+	out transport.Queue
 
 	ended     bool          // by CloseWrite: Send says net.ErrClosed
 	closed    bool          // by Close or Abort: Send and Receive say net.ErrClosed
 	gone      bool          // the connection is closed
 	done      chan struct{} // made on demand, closed when gone
 	failed    error         // a Write's error
-	sending   bool          // a Send in pieces is under way; no other may come between
 	receiving bool          // somebody is in the connection's Read or in recv
 	handled   bool          // Handle was called
-
-	changed sync.Cond // anything above has changed for somebody who waits
-	waiting int       // Sends that wait for changed
-
-	writeDeadline time.Time
-	writeTimer    *time.Timer
-	armed         time.Time // what writeTimer is set to
 
 	// The reader's part: touched by Receive, or by Handle's goroutine.
 	early    []byte // arrived with the handshake
 	in       []byte // what the last read returned lies here
 	size     int    // of the buffer for the next read
 	maxSize  int
-	socket   *socketReader // nil: nc is no socket
-	received error         // how the peer's side ended
+	socket   *socket // nil: nc is no socket
+	received error   // how the peer's side ended
 }
 
 // Options configure a Stream.
@@ -82,16 +72,28 @@ func NewStream(nc net.Conn, buffered []byte, opt Options) *Stream {
 		// One Read of a tls.Conn returns one record at most. RFC 8446, Section 5.1.
 		s.maxSize = maxRecordSize
 	}
-	s.changed.L = &s.out
+	s.out.Changed.L = &s.out
 	s.out.Conn = nc
 	s.out.Timeout = opt.WriteTimeout
 	if s.out.Timeout == 0 {
 		s.out.Timeout = defaultWriteTimeout
 	}
-	s.out.Take = s.take
+	s.out.Take, s.out.Pooled = s.out.TakeAll, true
+	s.out.Refuse = s.refuse
 	s.out.Failed = s.writeFailed
 	if sc, ok := nc.(syscall.Conn); ok {
-		s.socket = newSocketReader(sc)
+		s.socket = newSocket(sc)
+	}
+	if s.socket != nil {
+		s.out.Try = s.socket.tryWrite
+	} else if tc, ok := nc.(*tls.Conn); ok {
+		if u, ok := tc.NetConn().(*underTLS); ok {
+			w := &tlsWriter{tc, u}
+			s.out.Conn, s.out.Try = w, w.try
+			// Choice: a callback does not encrypt what it sends, unless that is large. The goroutine that called it does so afterwards, which spares
+			// it a larger stack for as long as the connection lives.
+			s.out.Watch = u.watch
+		}
 	}
 	return s
 }

@@ -259,7 +259,7 @@ func TestSendUnits(t *testing.T) {
 		s := NewStream(ours, nil, Options{})
 		defer peer.Close()
 		defer s.Abort()
-		sizes := []int{1, 100, 5_000, maxQueue - 1, maxQueue, 200_000}
+		sizes := []int{1, 100, 5_000, transport.MaxQueue - 1, transport.MaxQueue, 200_000}
 		var wg sync.WaitGroup
 		for i, size := range sizes {
 			wg.Go(func() {
@@ -296,7 +296,7 @@ func TestSendUnits(t *testing.T) {
 				t.Errorf("%d units of %d bytes, want 3", c, sizes[i])
 			}
 		}
-		if s.queue != nil {
+		if s.out.Held() {
 			t.Error("the queue's buffer is kept when nothing is queued")
 		}
 	})

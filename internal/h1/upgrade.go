@@ -37,7 +37,7 @@ func Upgrade(ctx context.Context, nc net.Conn, req UpgradeRequest, opt Options) 
 
 	head := &headReader{nc: nc, rest: maxResponseHeader}
 	br := bufio.NewReader(head)
-	res, err := exchange(nc, br, request)
+	res, err := exchange(nc, head, br, request)
 	// A deadline of ours that has passed is the context's, even where its own timer is a moment late.
 	if cause := context.Cause(ctx); !stop() || cause != nil || errors.Is(err, errDeadline) {
 		if cause == nil {
@@ -80,17 +80,21 @@ func appendRequest(req UpgradeRequest) ([]byte, error) {
 }
 
 // exchange writes the request and reads responses up to the final one.
-func exchange(nc net.Conn, br *bufio.Reader, request []byte) (*http.Response, error) {
+func exchange(nc net.Conn, head *headReader, br *bufio.Reader, request []byte) (*http.Response, error) {
 	if _, err := nc.Write(request); err != nil {
 		return nil, fmt.Errorf("could not write the WebSocket handshake: %w", wrapDeadline(err))
 	}
 	for range maxResponses {
 		res, err := http.ReadResponse(br, &http.Request{Method: http.MethodGet})
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, fmt.Errorf("server closed the connection before its response: %w", err)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("no valid response to the WebSocket handshake: %w", wrapDeadline(err))
+		// What a connection that has ended leaves of a response is malformed, and that is not the server's fault.
+		switch {
+		case err == nil:
+		case errors.Is(head.err, io.EOF) || errors.Is(head.err, io.ErrUnexpectedEOF):
+			return nil, fmt.Errorf("server closed the connection before its response: %w", io.ErrUnexpectedEOF)
+		case head.err != nil:
+			return nil, fmt.Errorf("no response to the WebSocket handshake: %w", wrapDeadline(head.err))
+		default:
+			return nil, fmt.Errorf("no valid response to the WebSocket handshake: %w", err)
 		}
 		// "A client MUST be able to parse one or more 1xx responses received prior to a final response, even if the client does
 		// not expect one." RFC 9110, Section 15.2.
@@ -105,6 +109,7 @@ func exchange(nc net.Conn, br *bufio.Reader, request []byte) (*http.Response, er
 type headReader struct {
 	nc   net.Conn
 	rest int
+	err  error // with which the connection has ended, or that of a deadline
 }
 
 func (r *headReader) Read(p []byte) (int, error) {
@@ -113,6 +118,7 @@ func (r *headReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.nc.Read(p[:min(len(p), r.rest)])
 	r.rest -= n
+	r.err = err
 	return n, err
 }
 

@@ -20,6 +20,7 @@ func (c *Conn) Advance(now time.Time) {
 		c.punish(connBreach(headersTimeout, "did not end the field block of stream %d within %v", c.block.streamID,
 			c.cfg.HeadersTimeout))
 	default:
+		c.advanceStalls(now)
 		c.advanceKeepalive(now)
 	}
 }
@@ -30,7 +31,7 @@ func (c *Conn) settingsDue(now time.Time) bool {
 
 func (c *Conn) advanceKeepalive(now time.Time) {
 	at := c.keepaliveTimeout()
-	if at.IsZero() || now.Before(at) {
+	if at.IsZero() || now.Before(at) || c.failed {
 		return
 	}
 	if c.keepalive.at.IsZero() {
@@ -72,6 +73,7 @@ func (c *Conn) NextTimeout() time.Time {
 	if c.block.open {
 		soonest(c.block.deadline)
 	}
+	soonest(c.stallCheck)
 	soonest(c.keepaliveTimeout())
 	return next
 }

@@ -216,6 +216,60 @@ func BenchmarkOpenClose(b *testing.B) {
 	}
 }
 
+// What a browser sends for a WebSocket, as it is the same every time.
+var (
+	connectPseudo = Pseudo{Method: "CONNECT", Scheme: "https", Authority: "example.com", Path: "/chat?room=1", Protocol: "websocket"}
+	connectFields = []Field{
+		{"sec-websocket-version", "13"}, {"origin", "https://example.com"}, {"sec-websocket-protocol", "chat"},
+		{"sec-websocket-extensions", "permessage-deflate; client_max_window_bits"}, {"pragma", "no-cache"}, {"cache-control", "no-cache"},
+		{"user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"},
+		{"accept-encoding", "gzip, deflate, br, zstd"}, {"accept-language", "en-US,en;q=0.9"}, {"cookie", "session=0123456789abcdef"},
+	}
+)
+
+// BenchmarkEncodeConnect writes the HEADERS of one CONNECT after another on a connection.
+func BenchmarkEncodeConnect(b *testing.B) {
+	c := New(testNow, Config{Side: Client})
+	s := &Stream{ID: 1}
+	var out []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		out = c.appendFieldBlock(out[:0], s, connectPseudo, connectFields, false)
+	}
+	b.ReportMetric(float64(len(out)), "wire-B/op")
+}
+
+// BenchmarkDecodeConnect reads the field block of one CONNECT after another on a connection, and checks it.
+func BenchmarkDecodeConnect(b *testing.B) {
+	client, server := New(testNow, Config{Side: Client}), New(testNow, Config{Side: Server, ConnectProtocol: true})
+	decode := func() {
+		client.appendFieldBlock(nil, &Stream{ID: 1}, connectPseudo, connectFields, false)
+		decodeConnect(b, server, client.encoded)
+	}
+	decode() // the fields go into the table
+	decode()
+	b.ReportAllocs()
+	for b.Loop() {
+		decodeConnect(b, server, client.encoded)
+	}
+}
+
+// decodeConnect is recvFragment up to where the stream is opened.
+func decodeConnect(b *testing.B, c *Conn, block []byte) {
+	c.fields = c.fields[:0]
+	c.block = fieldBlock{streamID: 1, kind: blockRequest, section: fieldSection{crumbs: c.block.section.crumbs[:0]}}
+	c.block.section.begin(c, blockRequest)
+	if _, err := c.dec.Write(block); err != nil {
+		b.Fatal(err)
+	}
+	if err := c.dec.Close(); err != nil {
+		b.Fatal(err)
+	}
+	if c.block.section.finish(c, &c.block); c.block.section.sin != nil || len(c.fields) != len(connectFields) {
+		b.Fatal(c.block.section.detail, c.fields)
+	}
+}
+
 // A DATA frame costs no allocation on its way in, through the driver's hands, and out.
 func TestEchoDoesNotAllocate(t *testing.T) {
 	if invariant.Enabled {

@@ -48,6 +48,7 @@ type Config struct {
 
 	SettingsTimeout time.Duration // for the peer's SETTINGS and for its ack; default 10 s
 	HeadersTimeout  time.Duration // from a HEADERS frame to its END_HEADERS; default 10 s
+	StallTimeout    time.Duration // that a peer's windows may hold up a stream (server); 0: for ever
 	PingInterval    time.Duration // silence from the peer after which a PING is sent; 0: none
 	PingTimeout     time.Duration // for its ack; default 15 s
 	ResetBurst      int           // resets caused by the peer (Rapid Reset, and those that we send because of it); default 1000

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"maps"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
@@ -14,13 +15,14 @@ type Conn struct {
 	now time.Time // of the latest call that told it
 
 	// Streams.
-	streams   map[uint32]*Stream // open and half-closed ones
-	lastUsed  *Stream            // answer of the latest lookup
-	nextID    uint32             // of our next request (client)
-	maxPeerID uint32             // highest that the peer opened (server)
-	slotsUsed int                // the peer's streams that are not both closed and released (server)
-	closedIDs closedIDs
-	proposals proposals // by WS_OPEN (client)
+	streams     map[uint32]*Stream // open and half-closed ones
+	mostStreams int                // that streams has held since it was made
+	lastUsed    *Stream            // answer of the latest lookup
+	nextID      uint32             // of our next request (client)
+	maxPeerID   uint32             // highest that the peer opened (server)
+	slotsUsed   int                // the peer's streams that are not both closed and released (server)
+	closedIDs   closedIDs
+	proposals   proposals // by WS_OPEN (client)
 
 	// Receiving.
 	prefaceDone bool // a server has seen the client's preface
@@ -42,13 +44,17 @@ type Conn struct {
 	out        []byte // what is to be written, in order; out[:outHead] is written
 	outHead    int
 	openData   openData
+	largeOut   bool  // out has DATA that came worthSwapping bytes or more at once
 	sendWindow int64 // what we may send on the connection
 	ready      readyQueue
-	spare      [][]byte // pending buffers to be used again
+	spare      []*sendQueue // to be used again
 	spareBytes int
 	enc        *hpack.Encoder
 	encoded    blockBuffer
-	replies    int // control frames in out that the peer has caused
+	replies    int       // control frames in out that the peer has caused
+	queued     int64     // bytes of DATA that wait on streams
+	drained    int64     // bytes of DATA sent since the latest look for stalls
+	stallCheck time.Time // when to look next; zero: nothing has waited since the last time
 
 	// Limits.
 	resets         bucket
@@ -117,6 +123,20 @@ func (c *Conn) Draining() bool { return c.goAwaySent || c.goAwayReceived || c.fa
 // Violations counts the rules that the peer has broken.
 func (c *Conn) Violations() int { return c.violationCount }
 
+// letGoOfInput makes the decoder forget where the last field block lay: it keeps what Write was given, and with it the
+// driver's whole buffer.
+func (c *Conn) letGoOfInput() {
+	if c.failed {
+		return
+	}
+	c.dec.SetEmitEnabled(false)
+	_, _ = c.dec.Write(indexedField)
+	_ = c.dec.Close()
+}
+
+// indexedField is a field of the static table, which changes nothing in the decoder. RFC 7541, Section 6.1.
+var indexedField = []byte{0x82}
+
 // Trim gives storage back that a quiet connection does not need. It does nothing while events or output wait.
 func (c *Conn) Trim() {
 	if c.HasOutput() || c.nextEvent < len(c.events) {
@@ -130,5 +150,12 @@ func (c *Conn) Trim() {
 	c.encoded = nil
 	if !c.block.open {
 		c.block = fieldBlock{}
+		c.letGoOfInput()
+	}
+	// A map does not shrink by itself.
+	if c.mostStreams > 64 && len(c.streams) < c.mostStreams/4 {
+		streams := make(map[uint32]*Stream, len(c.streams))
+		maps.Copy(streams, c.streams)
+		c.streams, c.mostStreams = streams, len(streams)
 	}
 }

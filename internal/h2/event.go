@@ -16,7 +16,7 @@ const (
 	EventHeaders
 	// EventTrailers ends the peer's side of the stream. Fields.
 	EventTrailers
-	// EventData: Data points into the slice given to Recv. End: the peer ended its side. Size is len(Data): what the
+	// EventData: Data points into the slice given to Recv, and its capacity reaches to that one's. End: the peer ended its side. Size is len(Data): what the
 	// driver gives Consume(s, Size) in the end, at once or as the application reads; padding's and empty frames' share
 	// is handled by the engine.
 	EventData
@@ -133,6 +133,19 @@ func (c *Conn) NextEvent() *Event {
 		}
 	}
 	return nil
+}
+
+// NextData is NextEvent where that is more of s's DATA in at most limit bytes, and otherwise nil.
+func (c *Conn) NextData(s *Stream, limit int) *Event {
+	if c.nextEvent == len(c.events) {
+		return nil
+	}
+	ev := &c.events[c.nextEvent]
+	if ev.Kind != EventData || ev.Stream != s || ev.Size > limit || s.dropped {
+		return nil
+	}
+	c.nextEvent++
+	return ev
 }
 
 // addEvent returns a new event, zero but for its kind and stream. Storage is used again after resetEvents.

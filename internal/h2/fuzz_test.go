@@ -3,29 +3,36 @@ package h2
 import (
 	"bytes"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weftws/weft/internal/h2/wire"
 )
 
-// Both fuzz targets put the bytes behind an exchange of SETTINGS and two open streams, and check: nothing panics, the
-// output is bounded by the input, and the chunk law.
+// FuzzRecvServer and FuzzRecvClient put the bytes behind an exchange of SETTINGS and some open streams, and check: nothing panics,
+// the output is bounded by the input, what is held keeps to its limits, and the chunk law. seed also chooses the Config.
 
 func FuzzRecvServer(f *testing.F) {
-	prefix := append([]byte(wire.ClientPreface), wire.AppendSettings(nil)...)
-	prefix = wire.AppendSettingsAck(prefix)
+	ready := append([]byte(wire.ClientPreface), wire.AppendSettings(nil)...)
+	ready = wire.AppendSettingsAck(ready)
 	client := New(testNow, Config{Side: Client})
 	client.AppendOutput(nil, 1<<20)
 	client.Open(testNow, Pseudo{Method: "POST", Scheme: "https", Authority: "a", Path: "/"}, nil, false)
 	client.Open(testNow, Pseudo{Method: "CONNECT", Scheme: "https", Authority: "a", Path: "/", Protocol: "websocket"}, nil, false)
-	prefix = client.AppendOutput(prefix, 1<<20)
+	open := client.AppendOutput(slices.Clip(ready), 1<<20)
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, in []byte, seed uint64) {
-		checkRecv(t, slices.Concat(prefix, in), seed, func() *Conn {
-			return New(testNow, Config{Side: Server, ConnectProtocol: true, WSFrame: seed%4 > 0, MaxHeaderListSize: 1000, MaxConcurrentStreams: 4})
-		})
+		prefix := open
+		if seed&withoutStreams != 0 {
+			prefix = ready
+		}
+		cfg := fuzzConfig(seed)
+		cfg.Side, cfg.ConnectProtocol, cfg.WSFrame = Server, true, seed%4 > 0
+		checkRecv(t, slices.Concat(prefix, in), seed, func() *Conn { return New(testNow, cfg) })
 	})
 }
 
@@ -33,8 +40,14 @@ func FuzzRecvClient(f *testing.F) {
 	prefix := wire.AppendSettingsAck(wire.AppendSettings(nil, wire.Setting{ID: wire.EnableConnectProtocol, Value: 1}))
 	addSeeds(f)
 	f.Fuzz(func(t *testing.T, in []byte, seed uint64) {
+		cfg := fuzzConfig(seed)
+		cfg.Side, cfg.ConnectRule = Client, ConnectRule(seed%3)
 		checkRecv(t, slices.Concat(prefix, in), seed, func() *Conn {
-			c := New(testNow, Config{Side: Client, MaxHeaderListSize: 1000})
+			c := New(testNow, cfg)
+			if seed&withoutStreams != 0 {
+				c.Open(testNow, Pseudo{Method: "CONNECT", Scheme: "https", Authority: "a", Path: "/", Protocol: "websocket"}, nil, false)
+				return c
+			}
 			c.Open(testNow, Pseudo{Method: "CONNECT", Scheme: "https", Authority: "a", Path: "/", Protocol: "websocket"}, nil, false)
 			c.Open(testNow, Pseudo{Method: "HEAD", Scheme: "https", Authority: "a", Path: "/"}, nil, true)
 			c.Open(testNow, Pseudo{Method: "GET", Scheme: "https", Authority: "a", Path: "/"}, nil, true)
@@ -44,6 +57,21 @@ func FuzzRecvClient(f *testing.F) {
 			return c
 		})
 	})
+}
+
+const (
+	withoutStreams = 1 << 8 // in a seed: the connection has no streams yet, or just one
+	smallLimits    = 1 << 9 // in a seed: everything is as small as it can be set
+)
+
+func fuzzConfig(seed uint64) Config {
+	if seed&smallLimits == 0 {
+		return Config{MaxHeaderListSize: 1000, MaxConcurrentStreams: 4}
+	}
+	return Config{
+		MaxConcurrentStreams: 2, InitialWindowSize: 100, ConnWindowSize: 1, MaxBufferedBytes: 50, HeaderTableSize: 100, MaxHeaderListSize: 200,
+		MaxHeaderFields: 5, MaxContinuations: 1, MaxSendQueue: 10, PingInterval: time.Second, ResetBurst: 2, ControlBurst: 5,
+	}
 }
 
 func addSeeds(f *testing.F) {
@@ -68,6 +96,45 @@ func addSeeds(f *testing.F) {
 		}
 		f.Add(b, uint64(7))
 	}
+	for _, b := range transcriptSeeds(f) {
+		f.Add(b, uint64(withoutStreams|1))
+		f.Add(b, uint64(withoutStreams|smallLimits|2))
+	}
+}
+
+// transcriptSeeds are what the peers in the transcripts say, by connection, as far as it is short.
+func transcriptSeeds(f *testing.F) (seeds [][]byte) {
+	paths, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(paths) == 0 {
+		f.Fatal("no transcripts", err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		var b []byte
+		parser := wire.NewParser()
+		for _, step := range strings.Split(string(text), "\n\n") {
+			input, _, _ := strings.Cut(step, "\n----")
+			for strings.HasPrefix(input, "#") {
+				_, input, _ = strings.Cut(input, "\n")
+			}
+			command, frames, _ := strings.Cut(input, "\n")
+			switch {
+			case strings.HasPrefix(command, "new "):
+				seeds = append(seeds, b)
+				b, parser = nil, wire.NewParser()
+			case strings.HasPrefix(command, "recv"):
+				frames = strings.NewReplacer("$get", getLines, "$websocket", websocketLines, "$id", "1").Replace(frames)
+				if b, err = parser.Append(b, frames); err != nil {
+					f.Fatalf("%s: %v", path, err)
+				}
+			}
+		}
+		seeds = append(seeds, b)
+	}
+	return slices.DeleteFunc(seeds, func(b []byte) bool { return len(b) == 0 || len(b) > 1000 })
 }
 
 // checkRecv gives the same bytes to engines in different ways.
@@ -109,6 +176,48 @@ func recvAll(c *Conn, in []byte, step func() int) (string, []byte) {
 	return events.String(), c.AppendOutput(nil, 1<<30)
 }
 
+// checkState holds what an engine has in hand to its limits, and its parts to one another.
+func checkState(t *testing.T, c *Conn) {
+	t.Helper()
+	if c.failed {
+		return
+	}
+	if c.buffered < 0 || c.owed < 0 || c.slotsUsed < 0 || c.recvWindow < 0 || c.recvWindow+c.owed != int64(c.cfg.ConnWindowSize) {
+		t.Fatalf("buffered %d, owed %d, slots %d, window %d of %d", c.buffered, c.owed, c.slotsUsed, c.recvWindow, c.cfg.ConnWindowSize)
+	}
+	if limit := c.cfg.MaxBufferedBytes + int64(c.cfg.ConnWindowSize); c.buffered > limit {
+		t.Fatalf("%d bytes are buffered, limit %d", c.buffered, limit)
+	}
+	if c.cfg.Side == Server && (len(c.streams) > int(c.cfg.MaxConcurrentStreams) || c.slotsUsed < len(c.streams)) {
+		t.Fatalf("%d streams, %d slots of %d", len(c.streams), c.slotsUsed, c.cfg.MaxConcurrentStreams)
+	}
+	if c.replies > maxReplies+1 || len(c.closedIDs.byUs.ids) > rememberByUs || len(c.closedIDs.other.ids) > rememberOther || c.spareBytes > maxSpareBytes {
+		t.Fatalf("%d replies, %d and %d closed streams are remembered, %d spare bytes", c.replies, len(c.closedIDs.byUs.ids),
+			len(c.closedIDs.other.ids), c.spareBytes)
+	}
+	var unconsumed int64
+	waiting := 0
+	for id, s := range c.streams {
+		unconsumed += int64(s.unconsumed)
+		if s.inReady {
+			waiting++
+		}
+		if s.ID != id || s.closed || s.unconsumed < 0 || s.owed < 0 || s.recvWindow+s.owed > int32(c.recvInitial) ||
+			s.inReady != (s.pending != nil && s.sendWindow > 0) || s.pending != nil && s.Pending() <= 0 {
+			t.Fatalf("stream %d is %+v", id, *s)
+		}
+	}
+	if unconsumed > c.buffered {
+		t.Fatalf("%d bytes of streams are buffered, of all %d", unconsumed, c.buffered)
+	}
+	for s := c.ready.head; s != nil; s = s.next {
+		waiting--
+	}
+	if waiting != 0 {
+		t.Fatalf("%d streams are ready and not in the queue", waiting)
+	}
+}
+
 // recvBusy has a driver do things on every event.
 func recvBusy(t *testing.T, c *Conn, in []byte, rnd *rand.Rand) {
 	from, to := 0, 0
@@ -121,9 +230,7 @@ func recvBusy(t *testing.T, c *Conn, in []byte, rnd *rand.Rand) {
 			}
 		}
 		c.AppendOutput(nil, 1+rnd.IntN(1000))
-		if c.buffered < 0 || c.owed < 0 || c.slotsUsed < 0 || c.recvWindow < 0 {
-			t.Fatalf("buffered %d, owed %d, slots %d, window %d", c.buffered, c.owed, c.slotsUsed, c.recvWindow)
-		}
+		checkState(t, c)
 	}
 	for next := c.NextTimeout(); !next.IsZero(); next = c.NextTimeout() {
 		c.Advance(next)

@@ -11,7 +11,8 @@ import (
 const maxReplies = 10000
 
 // updatesPerFrame and bytesPerUpdate: each DATA frame of ours allows the peer so many WINDOW_UPDATE frames, and one more
-// for so many bytes, before they are charged. A peer that reads much may update often.
+// for so many bytes, before they are charged. A peer that reads much may update often; one whose windows cut
+// frames into crumbs may not (Data Dribble, CVE-2019-9511).
 const (
 	updatesPerFrame = 2
 	bytesPerUpdate  = 1024

@@ -35,7 +35,7 @@ func (c *Conn) Recv(now time.Time, b []byte) (n int) {
 		if end > len(b) {
 			return n
 		}
-		if br := c.recvFrame(h, b[n+wire.HeaderLen:end:end]); br != nil {
+		if br := c.recvFrame(h, b[n+wire.HeaderLen:end]); br != nil {
 			c.punish(br)
 		}
 		n = end

@@ -15,7 +15,7 @@ var (
 
 const (
 	// directLimit: while so many bytes or more are in the output buffer, DATA waits on its stream.
-	directLimit = 64 << 10
+	directLimit = 128 << 10
 	// maxPayload is the most that we put into one frame. Choice: every peer accepts it, so that SETTINGS_MAX_FRAME_SIZE
 	// need not be looked at, and streams take turns after it.
 	maxPayload = wire.DefaultMaxFrameSize
@@ -23,11 +23,6 @@ const (
 	// be no smaller than 100, so as to not unnecessarily limit parallelism." RFC 9113, Section 6.5.2.
 	assumedSlots = 100
 )
-
-// heldTrailers are trailers behind DATA that waits. They are encoded when it is their turn.
-type heldTrailers struct {
-	fields []Field
-}
 
 // openData is the last frame in the output buffer if it is DATA that may be extended.
 type openData struct {
@@ -102,7 +97,7 @@ func (c *Conn) SendHeaders(s *Stream, p Pseudo, fields []Field, end bool) {
 	}
 	if s.pending != nil {
 		s.sendEnd = true
-		s.held = &heldTrailers{append([]Field(nil), fields...)}
+		s.pending.trailers = append(make([]Field, 0, len(fields)), fields...)
 		return
 	}
 	c.out = c.appendFieldBlock(c.out, s, Pseudo{}, fields, true)
@@ -133,6 +128,9 @@ func (c *Conn) SendData(s *Stream, head, body []byte, end bool) {
 	}
 	// Others that wait come first, unless nothing but END_STREAM is to be sent.
 	if s.pending == nil && (c.ready.head == nil || len(head)+len(body) == 0) {
+		if n := wire.HeaderLen + len(head) + len(body); n > cap(c.out)-len(c.out) && n <= smallOut {
+			c.growOut()
+		}
 		head, body = c.sendNow(s, head, body, end)
 		if len(head)+len(body) == 0 {
 			return
@@ -144,9 +142,24 @@ func (c *Conn) SendData(s *Stream, head, body []byte, end bool) {
 	}
 }
 
+// growOut makes room for a small message. Here, and not where the bytes are appended, because that is deep in the stack of a
+// goroutine which could do with 2 KiB.
+//
+//go:noinline
+func (c *Conn) growOut() {
+	out := make([]byte, len(c.out), max(2*cap(c.out), smallOut))
+	copy(out, c.out)
+	c.out = out
+}
+
+// smallOut is the smallest output buffer.
+const smallOut = 2 << 10
+
 // queueData lets bytes wait on the stream.
 func (c *Conn) queueData(s *Stream, head, body []byte) {
-	s.pending = c.appendPending(s, head, body)
+	c.appendPending(s, head, body)
+	c.queued += int64(len(head) + len(body))
+	c.watchStalls()
 	if s.Pending() > c.cfg.MaxSendQueue {
 		s.full = true
 	}
@@ -160,17 +173,21 @@ func (c *Conn) sendNow(s *Stream, head, body []byte, end bool) (restHead, restBo
 		if left == 0 && !end {
 			return nil, nil
 		}
-		n := min(left, c.sendCredit(s), maxPayload)
-		if left > 0 && (n == 0 || len(c.out)-c.outHead >= directLimit) {
+		room := directLimit - (len(c.out) - c.outHead) - wire.HeaderLen
+		n := min(left, c.sendCredit(s), maxPayload, max(0, room))
+		if left > 0 && n == 0 {
 			return head, body
 		}
 		last := end && n == left
 		c.extendOrBegin(s.ID, n, last)
+		if n >= worthSwapping {
+			c.largeOut = true
+		}
 		k := min(n, len(head))
 		c.out = append(append(c.out, head[:k]...), body[:n-k]...)
 		head, body = head[k:], body[n-k:]
 		c.openData.end = len(c.out)
-		c.spend(s, n)
+		c.spend(s, n, n == left)
 		if last {
 			c.openData = openData{}
 			c.endSend(s)
@@ -193,17 +210,19 @@ func (c *Conn) extendOrBegin(id uint32, n int, end bool) {
 	}
 	*d = openData{streamID: id, start: len(c.out), length: n}
 	c.out = wire.AppendDataHeader(c.out, id, n, end)
-	c.allowUpdates(0)
 }
 
 // sendCredit returns how many bytes of DATA may be sent on s.
 func (c *Conn) sendCredit(s *Stream) int { return int(max(0, min(int64(s.sendWindow), c.sendWindow))) }
 
-// spend takes n bytes from both windows.
-func (c *Conn) spend(s *Stream, n int) {
+// spend takes n bytes from both windows. all: nothing more is waiting on the stream.
+func (c *Conn) spend(s *Stream, n int, all bool) {
 	s.sendWindow -= int32(n)
 	c.sendWindow -= int64(n)
-	c.allowUpdates(n)
+	c.countDrained(s, n)
+	if all || n >= bytesPerUpdate {
+		c.allowUpdates(n)
+	}
 }
 
 // Reset sends RST_STREAM and forgets what is queued on s. No event of s comes any more. On a closed stream it only does

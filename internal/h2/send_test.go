@@ -140,7 +140,7 @@ func TestTurns(t *testing.T) {
 	v.output()
 	streams := []*Stream{v.answer(1), v.answer(3), v.answer(5)}
 	for _, s := range streams {
-		v.SendData(s, nil, make([]byte, 100000), true)
+		v.SendData(s, nil, make([]byte, 150000), true)
 	}
 	out := string(v.printer.Append(nil, v.AppendOutput(nil, 1<<30)))
 	var order []string
@@ -148,8 +148,45 @@ func TestTurns(t *testing.T) {
 		order = append(order, strings.TrimPrefix(strings.Fields(line)[1], "stream="))
 	}
 	// The first stream had the output buffer for itself; what follows goes round.
-	if got, want := strings.Join(order, " "), "1 1 1 1 1 3 5 1 3 5 1 3 5 3 5 3 5 3 5 3 5"; got != want {
+	if got, want := strings.Join(order, " "), "1 1 1 1 1 1 1 1 1 3 5 1 3 5 3 5 3 5 3 5 3 5 3 5 3 5 3 5 3 5"; got != want {
 		t.Fatalf("order is\n%s, want\n%s", got, want)
+	}
+}
+
+// What AppendOutput appends is as much as was asked for: DATA that waits is cut to fit.
+func TestOutputFillsItsBuffer(t *testing.T) {
+	v := converse(t, Config{Side: Server})
+	v.recv("WINDOW_UPDATE stream=0 +1000000\nSETTINGS INITIAL_WINDOW_SIZE=1000000")
+	v.wantEvents("Settings")
+	v.output()
+	v.SendData(v.answer(1), nil, make([]byte, 300_000), false)
+	for range 4 {
+		if out := v.AppendOutput(nil, 1<<16); len(out) != 1<<16 {
+			t.Fatalf("%d bytes, asked for 65536", len(out))
+		}
+	}
+}
+
+// Large output changes hands; small output, what has no room, and what is half written are copied.
+func TestSwapOutput(t *testing.T) {
+	v := converse(t, Config{Side: Server})
+	s := v.answer(1)
+	v.output()
+	v.SendData(s, nil, make([]byte, 100), false)
+	if v.SwapOutput(make([]byte, 0, 1<<16)) != nil {
+		t.Error("a small message changed hands")
+	}
+	v.SendData(s, nil, make([]byte, 8000), false)
+	if v.SwapOutput(make([]byte, 0, 8000)) != nil {
+		t.Error("8 KB changed hands for less")
+	}
+	if out := v.SwapOutput(make([]byte, 0, 1<<16)); len(out) < 8100 || cap(v.out) != 1<<16 || v.HasOutput() {
+		t.Errorf("got %d bytes for a buffer of %d", len(out), cap(v.out))
+	}
+	v.SendData(s, nil, make([]byte, 8000), false)
+	v.AppendOutput(nil, 10)
+	if v.SwapOutput(make([]byte, 0, 1<<16)) != nil {
+		t.Error("half of the output changed hands")
 	}
 }
 

@@ -14,22 +14,13 @@ import "github.com/weftws/weft/internal/invariant"
 //
 // An idle or closed stream is in no table: identifiers alone tell the two apart.
 type Stream struct {
-	ID   uint32
-	User any
-
-	conn *Conn
+	ID uint32
 
 	sendWindow int32 // what we may send; negative after a smaller SETTINGS_INITIAL_WINDOW_SIZE
 	recvWindow int32 // what the peer may send
 	owed       int32 // consumed and not yet given back by WINDOW_UPDATE
 	unconsumed int32 // handed to the driver and not yet consumed
-
-	pending     []byte        // DATA that waits; pending[:pendingHead] is written
-	pendingHead int           // Invariant: pendingHead < len(pending), or pending is nil
-	held        *heldTrailers // wait behind pending
-	contentLeft int64         // what content-length still promises; -1: no promise
-
-	next, prev *Stream // in the ready queue
+	drained    int32 // bytes of DATA sent since the latest look for stalls, up to minDrain or a little above
 
 	inReady     bool // Invariant: inReady implies pending and sendWindow > 0
 	full        bool // pending stood above MaxSendQueue; EventWritable is due
@@ -45,11 +36,24 @@ type Stream struct {
 	connect     bool // the method is CONNECT
 	tunnel      bool // CONNECT was answered with 2xx: DATA only
 	head        bool // the method is HEAD
+	waits       bool // DATA has waited since the latest look for stalls
 	unknown     bool // stands for an idle or closed stream in an event
+
+	User any
+
+	pending     *sendQueue // nil: no DATA waits
+	contentLeft int64      // what content-length still promises; -1: no promise
+
+	next, prev *Stream // in the ready queue
 }
 
 // Pending returns how many bytes of DATA are queued and wait for window or for their turn.
-func (s *Stream) Pending() int { return len(s.pending) - s.pendingHead }
+func (s *Stream) Pending() int {
+	if s.pending == nil {
+		return 0
+	}
+	return len(s.pending.data) - s.pending.head
+}
 
 // SendClosed reports whether END_STREAM was queued or the stream is closed.
 func (s *Stream) SendClosed() bool { return s.sendEnd || s.closed }
@@ -70,7 +74,6 @@ func (c *Conn) newStream(id uint32) *Stream {
 func (c *Conn) makeStream(id uint32) *Stream {
 	return &Stream{
 		ID:          id,
-		conn:        c,
 		sendWindow:  int32(c.peer.InitialWindowSize),
 		recvWindow:  int32(c.recvInitial),
 		contentLeft: -1,
@@ -79,6 +82,7 @@ func (c *Conn) makeStream(id uint32) *Stream {
 
 func (c *Conn) enter(s *Stream) {
 	c.streams[s.ID] = s
+	c.mostStreams = max(c.mostStreams, len(c.streams))
 	c.lastUsed = s
 }
 
@@ -143,7 +147,6 @@ func (c *Conn) closeStream(s *Stream, how closedHow) {
 	}
 	c.ready.remove(s)
 	c.dropPending(s)
-	s.held = nil
 	c.closedIDs.add(s.ID, how)
 	if how != closedByEnd || s.released {
 		c.forgiveUnconsumed(s)

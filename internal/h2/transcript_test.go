@@ -33,6 +33,7 @@ import (
 //	consume stream=1 n=5                          Consume
 //	autoconsume stream=1                          AutoConsume
 //	reset stream=1 CANCEL                         Reset
+//	overload limit=1000                           Overload
 //	release stream=1                              Release
 //	ping 0102030405060708                         Ping
 //	goaway NO_ERROR                               GoAway, the input as debug data
@@ -137,6 +138,8 @@ func (x *script) step(t testing.TB, d *datadriven.TestData) string {
 		x.conn.Consume(x.stream(t, d), number(t, d, "n", 0))
 	case "autoconsume":
 		x.conn.AutoConsume(x.stream(t, d), true)
+	case "overload":
+		x.conn.Overload(int64(number(t, d, "limit", 0)))
 	case "reset":
 		x.conn.Reset(x.now, x.stream(t, d), code(t, d))
 	case "release":

@@ -97,6 +97,8 @@ var (
 	tooManyResets        = onConn("too-many-resets", wire.EnhanceYourCalm, "RFC 9113, Section 10.5")
 	tooMuchControl       = onConn("too-many-control-frames", wire.EnhanceYourCalm, "RFC 9113, Section 10.5")
 	repliesNotRead       = onConn("replies-not-read", wire.EnhanceYourCalm, "RFC 9113, Section 10.5")
+	streamStalled        = onStream("stream-stalled", wire.EnhanceYourCalm, "RFC 9113, Section 10.5")
+	memoryExceeded       = onConn("memory-exceeded", wire.EnhanceYourCalm, "RFC 9113, Section 10.5")
 	pingTimeout          = onConn("ping-timeout", wire.ProtocolError, "RFC 9113, Section 6.7")
 )
 
@@ -143,7 +145,7 @@ func (c *Conn) punish(br *breach) {
 	}
 	s := br.stream
 	if s == nil {
-		s = &Stream{ID: br.streamID, conn: c, closed: true, sendEnd: true, recvEnd: true, unknown: true}
+		s = &Stream{ID: br.streamID, closed: true, sendEnd: true, recvEnd: true, unknown: true}
 		c.closedIDs.add(br.streamID, closedByUs)
 	} else {
 		c.closeStream(s, closedByUs)

@@ -141,32 +141,40 @@ func (c *Call) run(frame []byte) {
 	}
 }
 
-// recvResponse reads header sections until the final one, and not a byte more.
+// recvResponse takes the final response.
 func (c *Call) recvResponse() error {
+	status, h, end, err := readResponse(c.st.q)
+	if err == nil {
+		c.take(status, h, end)
+	}
+	return err
+}
+
+// readResponse reads header sections until the final one, and not a byte more. end says that the stream ends with it.
+func readResponse(q io.Reader) (status int, h http.Header, end bool, err error) {
 	for interim := 0; ; interim++ {
-		section, end, err := c.readSection()
+		section, end, err := readSection(q)
 		if err != nil {
-			return err
+			return 0, nil, false, err
 		}
 		status, h, err := parseResponse(section)
 		if err != nil {
-			return err
+			return 0, nil, false, err
 		}
 		// "A client MUST be able to parse one or more 1xx responses received prior to a final response ... A user agent MAY
 		// ignore unexpected 1xx responses." RFC 9110, Section 15.2.
 		if status >= 200 {
-			c.take(status, h, end)
-			return nil
+			return status, h, end, nil
 		}
 		if end || interim == maxInterim {
-			return malformed("server sent interim responses and no final one")
+			return 0, nil, false, malformed("server sent interim responses and no final one")
 		}
 	}
 }
 
 // readSection reads a HEADERS frame. end says that the stream ends with it.
-func (c *Call) readSection() (section []byte, end bool, err error) {
-	r := quicvarint.NewReader(c.st.q)
+func readSection(q io.Reader) (section []byte, end bool, err error) {
+	r := quicvarint.NewReader(q)
 	for {
 		typ, err := quicvarint.Read(r)
 		if err == io.EOF {
@@ -185,7 +193,7 @@ func (c *Call) readSection() (section []byte, end bool, err error) {
 				return nil, false, malformed("server sent a header section of " + strconv.FormatUint(length, 10) + " bytes")
 			}
 			section = make([]byte, length)
-			end, err := readAll(c.st.q, section)
+			end, err := readAll(q, section)
 			return section, end, err
 		case known(typ):
 			// "Receipt of an invalid sequence of frames MUST be treated as a connection error of type H3_FRAME_UNEXPECTED."

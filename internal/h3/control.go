@@ -155,7 +155,7 @@ func (cc *ClientConn) recvGoAway(p []byte) error {
 	cc.goneAway, cc.goAwayID = true, id
 	var refused []*Call
 	for call := range cc.live {
-		if call.st.q.StreamID() >= id {
+		if call.id() >= int64(id) {
 			refused = append(refused, call)
 		}
 	}

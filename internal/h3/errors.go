@@ -52,7 +52,7 @@ func connError(err error, heard bool) *ConnError {
 	if e, ok := errors.AsType[*ConnError](err); ok {
 		return e
 	}
-	e := &ConnError{Heard: heard, Err: err, Detail: "network: " + err.Error()}
+	e := &ConnError{Heard: heard, Err: notClosed{err}, Detail: "network: " + err.Error()}
 	var (
 		application *quic.ApplicationError
 		transport   *quic.TransportError
@@ -66,6 +66,9 @@ func connError(err error, heard bool) *ConnError {
 		e.Application, e.Code, e.Local = true, uint64(application.ErrorCode), !application.Remote
 		e.VersionFallback = application.Remote && http3.ErrCode(e.Code) == http3.ErrCodeVersionFallback
 		e.Detail = fmt.Sprintf("%s closed the connection (%s%s)", who(e.Local), codeName(e.Code), quoted(application.ErrorMessage))
+		if e.Local {
+			e.Err = err
+		}
 	case errors.As(err, &transport):
 		e.Code, e.Local = uint64(transport.ErrorCode), !transport.Remote
 		e.Detail = fmt.Sprintf("%s ended the QUIC connection (%s)", who(e.Local), transport.Error())
@@ -85,11 +88,19 @@ func connError(err error, heard bool) *ConnError {
 		e.Local, e.Timeout = true, errors.Is(err, context.DeadlineExceeded)
 		e.Detail = "we gave up: " + err.Error()
 	case errors.Is(err, quic.ErrTransportClosed), errors.Is(err, net.ErrClosed):
-		e.Local = true
+		e.Local, e.Err = true, err
 		e.Detail = "we closed the connection's socket"
 	}
 	return e
 }
+
+// A notClosed is an error of quic-go's without the net.ErrClosed that is in all of them. To whoever has a WebSocket that means that it was
+// closed here, which a peer that has gone, or closed the connection, is not.
+type notClosed struct{ err error }
+
+func (e notClosed) Error() string        { return e.err.Error() }
+func (e notClosed) Is(target error) bool { return target != net.ErrClosed && errors.Is(e.err, target) }
+func (e notClosed) As(target any) bool   { return errors.As(e.err, target) }
 
 // locallyClosed is the reason when somebody here closed the connection.
 func locallyClosed() *ConnError {

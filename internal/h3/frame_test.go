@@ -67,42 +67,6 @@ func TestUnframer(t *testing.T) {
 	}
 }
 
-// Whatever comes, in whatever pieces: the same payload, the same end, and nothing beyond the input.
-func FuzzUnframer(f *testing.F) {
-	f.Add(join(frameOf(0, "abc"), frameOf(0x21, "grease"), frameOf(0, "d")), uint8(1), true)
-	f.Add(join(frameOf(0, "abc"), frameOf(frameHeaders, "z")), uint8(3), false)
-	f.Fuzz(func(t *testing.T, in []byte, step uint8, tunnel bool) {
-		whole := unframer{tunnel: tunnel}
-		want, wantErr := whole.strip(bytes.Clone(in))
-		pieces := unframer{tunnel: tunnel}
-		var got []byte
-		var err error
-		for rest := bytes.Clone(in); len(rest) > 0 && err == nil; {
-			n := min(int(step)+1, len(rest))
-			var p []byte
-			p, err = pieces.strip(rest[:n])
-			got = append(got, p...)
-			rest = rest[n:]
-		}
-		if !bytes.Equal(got, want) || (err == nil) != (wantErr == nil) || err == nil && whole != pieces {
-			t.Errorf("in pieces of %d: %q, %v, %+v; at once: %q, %v, %+v", step+1, got, err, pieces, want, wantErr, whole)
-		}
-		if bytes.Count(in, []byte{0}) == 0 && len(want) > 0 {
-			t.Errorf("%q out of no DATA frame", want)
-		}
-	})
-}
-
-func FuzzParseResponse(f *testing.F) {
-	f.Add([]byte("\x00\x00\xd9"))
-	f.Fuzz(func(t *testing.T, section []byte) {
-		status, h, err := parseResponse(section)
-		if err == nil && (status < 100 || status > 999 || h == nil) {
-			t.Errorf("status %d, %v", status, h)
-		}
-	})
-}
-
 func settingsOf(pairs ...uint64) []byte {
 	var p []byte
 	for _, v := range pairs {

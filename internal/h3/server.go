@@ -35,6 +35,11 @@ type Server struct {
 	ErrorLog        *log.Logger   // panics of handlers; nil: the log package's standard logger
 	// BaseContext returns the context that those of requests derive from; nil: context.Background().
 	BaseContext func(local net.Addr) context.Context
+	// Full and Admit, if set, limit connections. Full is asked of the address that a first packet claims, and true refuses it
+	// (CONNECTION_REFUSED); Admit when the handshake has shown that the client is there, and nil ends the connection (H3_EXCESSIVE_LOAD), else
+	// the function is called at the connection's end. They must not block.
+	Full  func(remote net.Addr) bool
+	Admit func(remote net.Addr) (release func())
 	// Connected and Closed, if set, are told of each connection (for counters). They must not block.
 	Connected func(remote net.Addr)
 	Closed    func(remote net.Addr, err error)
@@ -80,15 +85,48 @@ func (s *Server) server() *http3.Server {
 		stream, conn := cmp.Or(s.StreamWindow, defaultStreamWindow), cmp.Or(s.ConnWindow, defaultConnWindow)
 		s.h3 = &http3.Server{
 			Handler: http.HandlerFunc(s.serveHTTP), TLSConfig: s.TLSConfig, IdleTimeout: s.IdleTimeout, MaxHeaderBytes: s.MaxHeaderBytes,
-			QUICConfig: &quic.Config{
+			QUICConfig: s.limited(&quic.Config{
 				Allow0RTT: true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
 				InitialStreamReceiveWindow: min(stream, initialWindow), MaxStreamReceiveWindow: stream,
 				InitialConnectionReceiveWindow: conn, MaxConnectionReceiveWindow: conn,
-			},
+			}),
 			ConnContext: s.connected,
 		}
 	}
 	return s.h3
+}
+
+// limited makes cfg ask Full.
+func (s *Server) limited(cfg *quic.Config) *quic.Config {
+	if s.Full != nil {
+		plain := cfg.Clone()
+		cfg.GetConfigForClient = func(info *quic.ClientInfo) (*quic.Config, error) {
+			if s.Full(info.RemoteAddr) {
+				return nil, errFull
+			}
+			return plain, nil
+		}
+	}
+	return cfg
+}
+
+var errFull = errors.New("client's address has as many connections as it may")
+
+// admit asks Admit when the handshake is complete. Until then anybody may have claimed the address.
+func (sc *serverConn) admit() {
+	select {
+	case <-sc.q.HandshakeComplete():
+	case <-sc.q.Context().Done():
+		return
+	}
+	release := sc.srv.Admit(sc.q.RemoteAddr())
+	if release == nil {
+		// "H3_EXCESSIVE_LOAD (0x0107): The endpoint detected that its peer is exhibiting a behavior that might be generating excessive load."
+		// RFC 9114, Section 8.1.
+		sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), errFull.Error())
+		return
+	}
+	context.AfterFunc(sc.q.Context(), release)
 }
 
 // Shutdown sends GOAWAY on every connection, lets requests and streams end, closes each connection that has none, and returns
@@ -169,6 +207,9 @@ func (s *Server) connected(ctx context.Context, q *quic.Conn) context.Context {
 	s.mu.Unlock()
 	if s.Connected != nil {
 		s.Connected(q.RemoteAddr())
+	}
+	if s.Admit != nil {
+		go sc.admit()
 	}
 	context.AfterFunc(q.Context(), sc.ended)
 	if stopping {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -27,9 +26,7 @@ type stream struct {
 	info   transport.Info
 
 	// out's mutex guards everything down to the reader's part.
-	out       transport.Flusher
-	queue     []byte // queue[off:] waits for out
-	off       int
+	out       transport.Queue
 	listed    bool          // in the writer's list
 	ahead     int           // bytes that the writer gave to QUIC since out last waited for it
 	blocked   bool          // QUIC did not take them: out's turn
@@ -38,16 +35,8 @@ type stream struct {
 	over      bool          // and the connection has been told
 	done      chan struct{} // made on demand, closed when over
 	failed    error         // why nothing can be sent any more
-	sending   bool          // a Send in pieces is under way; no other may come between
 	receiving bool          // somebody reads from q
 	handled   bool          // Handle was called
-
-	changed sync.Cond // anything above has changed for somebody who waits
-	waiting int       // Sends that wait for changed
-
-	writeDeadline time.Time
-	writeTimer    *time.Timer
-	armed         time.Time // what writeTimer is set to
 
 	unwatch func() bool // stops the watch over the end of the sending side
 
@@ -72,7 +61,8 @@ type under interface {
 func newStream(q *quic.Stream, conn under, w *writer, info transport.Info, writeTimeout time.Duration) *stream {
 	info.Proto, info.Secure, info.StreamID = "HTTP/3.0", true, uint64(q.StreamID())
 	s := &stream{q: q, conn: conn, writer: w, info: info, size: minReadSize, frames: unframer{tunnel: true}}
-	s.changed.L = &s.out
+	s.out.Changed.L = &s.out
+	s.out.Refuse = s.refuse
 	s.out.Conn = q
 	s.out.Timeout = writeTimeout
 	if writeTimeout == 0 {
@@ -157,7 +147,7 @@ func (s *stream) leaveRead() bool {
 	defer s.out.Unlock()
 	s.receiving = false
 	if s.closed {
-		s.changed.Broadcast()
+		s.out.Changed.Broadcast()
 	}
 	return s.closed
 }
@@ -246,7 +236,7 @@ func (s *stream) Close(linger time.Duration) {
 	}
 	s.closed = true
 	s.q.SetReadDeadline(longAgo)
-	s.changed.Broadcast()
+	s.out.Changed.Broadcast()
 	s.out.Unlock()
 	go s.shut(linger)
 }
@@ -266,7 +256,7 @@ func (s *stream) shut(linger time.Duration) {
 	}
 	s.out.Lock()
 	for s.receiving && !s.gone {
-		s.changed.Wait()
+		s.out.Changed.Wait()
 	}
 	ok = !s.gone
 	s.out.Unlock()
@@ -314,10 +304,8 @@ func (s *stream) release() {
 		return
 	}
 	s.gone = true
-	s.changed.Broadcast()
-	if s.writeTimer != nil {
-		s.writeTimer.Stop()
-	}
+	s.out.Changed.Broadcast()
+	s.out.Stop()
 	unwatch := s.unwatch
 	s.out.Unlock()
 	unwatch()
@@ -342,7 +330,7 @@ func (s *stream) sendingEnded() {
 	if s.failed == nil {
 		s.failed = err
 	}
-	s.changed.Broadcast()
+	s.out.Changed.Broadcast()
 	s.out.Unlock()
 	if !onlySending {
 		s.release()

@@ -21,6 +21,7 @@ type layer struct {
 var layers = map[string]layer{
 	"internal/invariant":  {rank: 0},
 	"internal/transcript": {rank: 0, testOnly: true},
+	"internal/fuzzing":    {rank: 0, testOnly: true},
 	"internal/lint":       {rank: 0, testOnly: true},
 
 	"internal/frame":     {rank: 10, pure: true},
@@ -54,12 +55,14 @@ var layers = map[string]layer{
 	"lab":     {rank: 60},
 	"metrics": {rank: 60},
 
+	"internal/load": {rank: 60},
+
 	"cmd/weft": {rank: 70},
 }
 
 // forTests are the packages that a test of any layer may import.
 var forTests = map[string]bool{
-	"internal/invariant": true, "internal/transcript": true, "internal/simnet": true, "internal/fakeorigin": true, "internal/devcert": true,
+	"internal/invariant": true, "internal/transcript": true, "internal/fuzzing": true, "internal/simnet": true, "internal/fakeorigin": true, "internal/devcert": true,
 }
 
 // owners are the packages that alone may import a dependency, outside of tests.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/weftws/weft/negotiate"
 )
@@ -61,6 +62,10 @@ func (f *File) read() (map[negotiate.Key]negotiate.Entry, fs.FileInfo, error) {
 	list, err := decode(b)
 	if err != nil {
 		return nil, info, &notMemoryError{f.path, err}
+	}
+	now := time.Now()
+	for i := range list {
+		list[i].Entry = list[i].Entry.Timely(now)
 	}
 	return byKey(list), info, nil
 }

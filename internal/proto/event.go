@@ -46,11 +46,12 @@ func (k EventKind) String() string {
 // An Event is what Recv found. The kinds say which fields they set; the others are zero.
 //
 // Payload points into Recv's argument or into a buffer of the Receiver's: it is valid until the next call of Recv or Close
-// and no longer than the argument itself. It may be changed, not extended. Everything else stays valid.
+// and no longer than the argument itself, unless Owned is set. It may be changed, not extended. Everything else stays valid.
 type Event struct {
 	Kind      EventKind
 	Opcode    frame.Opcode // Text or Binary of the message
 	Last      bool
+	Owned     bool // Payload stays valid: it is the caller's. A Message's, with Receiver.Own
 	Code      frame.CloseCode
 	Payload   []byte
 	Reason    string

@@ -1,6 +1,7 @@
 package proto
 
 import (
+	"bytes"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -12,40 +13,51 @@ import (
 	"github.com/weftws/weft/internal/frame"
 )
 
-// checkLaw gives input to Receivers in many cuts and both modes, holds the events to the chunk law, and returns those of
+// checkLaw gives input to Receivers in many cuts and all modes, holds the events to the chunk law, and returns those of
 // Whole mode. Each Receiver's buffers are checked by a ledger.
-func checkLaw(t testing.TB, cfg Config, input []byte) []string {
+func checkLaw(t testing.TB, cfg Config, input []byte) (events []string) {
 	t.Helper()
-	for _, whole := range []bool{false, true} {
-		want := receive(t, cfg, whole, input, len(input)+1)
+	for mode := range modes {
+		want := receive(t, cfg, mode, input, len(input)+1)
 		for _, size := range []int{1, 2, 3, 5, 7, 64, 1000} {
 			if size <= len(input) && len(input)/size < 5000 {
-				wantSame(t, fmt.Sprintf("whole %v, pieces of %d", whole, size), receive(t, cfg, whole, input, size), want)
+				wantSame(t, fmt.Sprintf("mode %v, pieces of %d", mode, size), receive(t, cfg, mode, input, size), want)
 			}
 		}
 		// Every single cut, and of a long input those where its frames are likely to begin and end.
 		for cut := range len(input) {
 			if cut < 40 || cut > len(input)-20 {
-				wantSame(t, fmt.Sprintf("whole %v, cut at %d", whole, cut), receive(t, cfg, whole, input, cut, len(input)), want)
+				wantSame(t, fmt.Sprintf("mode %v, cut at %d", mode, cut), receive(t, cfg, mode, input, cut, len(input)), want)
 			}
 		}
-		if whole {
-			return want
+		if mode != chunks {
+			events = want
 		}
 	}
-	panic("unreachable")
+	return events
 }
+
+// How a Receiver delivers.
+const (
+	chunks = iota
+	whole
+	wholeOwned
+	modes
+)
 
 // receive gives a copy of input to a Receiver in pieces of the given sizes, the last of which repeats, and returns the
 // events as text, with neighbouring chunks of a message joined.
-func receive(t testing.TB, cfg Config, whole bool, input []byte, sizes ...int) []string {
+func receive(t testing.TB, cfg Config, mode int, input []byte, sizes ...int) []string {
 	t.Helper()
 	l := ledger{t: t, out: map[*byte]bool{}}
 	cfg.Alloc, cfg.Free = l.alloc, l.free
 	r := NewReceiver(cfg)
-	r.Whole = whole
+	r.Whole, r.Own = mode != chunks, mode == wholeOwned
 	input = slices.Clone(input)
+	total := len(input)
+	defer func() { l.checkMost(cfg, total) }()
 	var log eventLog
+	var owned [][]byte
 	for len(input) > 0 {
 		size := min(sizes[0], len(input))
 		if len(sizes) > 1 {
@@ -74,6 +86,9 @@ func receive(t testing.TB, cfg Config, whole bool, input []byte, sizes ...int) [
 			for i := range ev.Payload { // whoever keeps it will see this
 				ev.Payload[i] = 0xdb
 			}
+			if ev.Owned {
+				owned = append(owned, ev.Payload)
+			}
 		}
 		if r.Idle() && len(l.out) > 0 {
 			t.Fatalf("holds %d buffers while idle", len(l.out))
@@ -82,6 +97,11 @@ func receive(t testing.TB, cfg Config, whole bool, input []byte, sizes ...int) [
 	r.Close()
 	if len(l.out) > 0 {
 		t.Fatalf("holds %d buffers after Close", len(l.out))
+	}
+	for _, p := range owned {
+		if mode != wholeOwned || len(bytes.TrimLeft(p, "\xdb")) > 0 {
+			t.Fatalf("mode %d: a payload of %d bytes that was the caller's has changed", mode, len(p))
+		}
 	}
 	return log.lines
 }
@@ -134,6 +154,8 @@ func quote(s string) string {
 type ledger struct {
 	t   testing.TB
 	out map[*byte]bool
+	// live is how many bytes those that are out can hold, most the most that ever were.
+	live, most int
 	// grown is how many buffers were given back that replaced one of ours.
 	grown int
 }
@@ -141,6 +163,8 @@ type ledger struct {
 func (l *ledger) alloc(n int) []byte {
 	b := make([]byte, 0, max(n, 1))
 	l.out[&b[:1][0]] = true
+	l.live += cap(b)
+	l.most = max(l.most, l.live)
 	return b
 }
 
@@ -149,13 +173,31 @@ func (l *ledger) free(b []byte) {
 		l.t.Errorf("a buffer given back with %d bytes in it", len(b))
 	}
 	p := &b[:1][0]
-	if !l.out[p] {
+	if l.out[p] {
+		l.live -= cap(b)
+	} else {
 		l.grown++
 	}
 	delete(l.out, p)
 	b = b[:cap(b)]
 	for i := range b {
 		b[i] = 0xdb
+	}
+}
+
+// checkMost holds the buffers to what Config allows, and to what has come: an announcement costs the peer nothing.
+func (l *ledger) checkMost(cfg Config, received int) {
+	if cfg.Deflate == nil && l.most > announcedBuffer+frame.MaxControlPayload+3*received {
+		l.t.Fatalf("%d bytes of buffers for %d bytes received", l.most, received)
+	}
+	// A buffer that grows is there twice for a moment, and has room for as much again.
+	if limit := cfg.MaxMessageBytes; limit > 0 {
+		if cfg.Deflate != nil {
+			limit += compressedLimit(limit, cfg.MaxFragments)
+		}
+		if int64(l.most) > 3*limit+frame.MaxControlPayload {
+			l.t.Fatalf("%d bytes of buffers, limit %d", l.most, cfg.MaxMessageBytes)
+		}
 	}
 }
 

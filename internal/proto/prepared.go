@@ -20,9 +20,10 @@ func Prepare(op frame.Opcode, payload []byte, windowBits int) *Prepared {
 	if windowBits > 0 {
 		cfg.Deflate = &deflate.Params{ServerNoContextTakeover: true, ServerMaxWindowBits: windowBits}
 	}
-	head, n, body, _ := NewSender(cfg).Message(nil, op, payload, true, windowBits > 0, [4]byte{})
+	head, body, _ := NewSender(cfg).Message(nil, op, payload, true, windowBits > 0, [4]byte{})
 	return &Prepared{
-		op: op, payload: payload, compressed: windowBits > 0, head: n, frame: append(head[:n:n], body...),
+		op: op, payload: payload, compressed: windowBits > 0, head: len(head),
+		frame: append(head[:len(head):len(head)], body...),
 	}
 }
 

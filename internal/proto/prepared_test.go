@@ -38,8 +38,8 @@ func TestPrepared(t *testing.T) {
 					p := message(i)
 					var sent []byte
 					if i%3 == 0 {
-						head, n, body, _ := s.Message(nil, frame.Text, p, true, true, key)
-						sent = append(head[:n:n], body...)
+						head, body, _ := s.Message(nil, frame.Text, p, true, true, key)
+						sent = append(append(sent, head...), body...)
 					} else {
 						m := Prepare(frame.Text, p, s.WindowBits()*(i%2))
 						sent, _ = s.Prepared(nil, m, key)

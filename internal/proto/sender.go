@@ -8,13 +8,15 @@ import (
 // A Sender turns messages into bytes. It keeps the rules of RFC 6455, Section 6.1, that need memory: fragments in order,
 // nothing after a Close frame. Callers serialise. The zero value is not usable.
 type Sender struct {
-	side     frame.Side
 	params   *deflate.Params
 	deflater *deflate.Compressor // made for the first compressed message
 
+	side       frame.Side
 	inMessage  bool
 	compressed bool // the message begun
 	closed     bool
+
+	head [frame.MaxHeaderLen]byte // of the frame that Message encoded last
 }
 
 // NewSender returns a Sender. Only Side and Deflate of cfg matter.
@@ -24,15 +26,15 @@ func NewSender(cfg Config) *Sender { return &Sender{side: cfg.Side, params: cfg.
 // the last. compress says, on the first frame, whether the message is compressed; without an agreement it has no effect.
 // Frames out of this order panic. What a Text message holds is the caller's business: it has to be valid UTF-8.
 //
-// head[:headLen] is the frame header, body its payload: p itself where nothing has to be changed (a server without
-// compression), else appended to buf, which grows as needed and comes back as newBuf. p does not change. key is the
-// masking key: a fresh random one for each frame of a client's (RFC 6455, Section 5.3), ignored for a server's.
+// head is the frame header, valid until the next call; body is its payload: p itself where nothing has to be changed (a
+// server without compression), else appended to buf, which grows as needed and comes back as newBuf. p does not change. key
+// is the masking key: a fresh random one for each frame of a client's (RFC 6455, Section 5.3), ignored for a server's.
 //
-// After AppendClose it returns nothing to send: headLen is 0.
-func (s *Sender) Message(buf []byte, op frame.Opcode, p []byte, fin, compress bool, key [4]byte) (head [frame.MaxHeaderLen]byte, headLen int, body, newBuf []byte) {
+// After AppendClose it returns nothing to send: head is empty.
+func (s *Sender) Message(buf []byte, op frame.Opcode, p []byte, fin, compress bool, key [4]byte) (head, body, newBuf []byte) {
 	// "The application MUST NOT send any more data frames after sending a Close frame." RFC 6455, Section 5.5.1.
 	if s.closed {
-		return head, 0, nil, buf
+		return nil, nil, buf
 	}
 	first := op != frame.Continuation
 	switch {
@@ -66,7 +68,7 @@ func (s *Sender) Message(buf []byte, op frame.Opcode, p []byte, fin, compress bo
 	}
 	h.Length = int64(len(body))
 	s.inMessage = !fin
-	return head, len(frame.AppendHeader(head[:0], h)), body, newBuf
+	return frame.AppendHeader(s.head[:0], h), body, newBuf
 }
 
 // AppendControl appends a Ping or Pong frame, or nothing after AppendClose. A payload of more than 125 bytes panics. It

@@ -13,8 +13,8 @@ var key = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
 // sent is one frame of a message as it goes out.
 func sent(s *Sender, op frame.Opcode, p string, fin, compress bool) string {
-	head, n, body, _ := s.Message(nil, op, []byte(p), fin, compress, key)
-	return string(head[:n]) + string(body)
+	head, body, _ := s.Message(nil, op, []byte(p), fin, compress, key)
+	return string(head) + string(body)
 }
 
 // "An endpoint MUST encapsulate the /data/ in a WebSocket frame", "the opcode (frame-opcode) of the first frame containing
@@ -76,8 +76,8 @@ func TestRFC6455Section5_5_1NothingAfterClose(t *testing.T) {
 		t.Errorf("close: % x, Closed %v", got, s.Closed())
 	}
 	buf := []byte("queued")
-	if _, n, body, newBuf := s.Message(buf, frame.Continuation, []byte("x"), true, false, key); n != 0 || body != nil || string(newBuf) != "queued" {
-		t.Errorf("a message after Close: %d bytes of header, body %q, buf %q", n, body, newBuf)
+	if head, body, newBuf := s.Message(buf, frame.Continuation, []byte("x"), true, false, key); len(head) != 0 || body != nil || string(newBuf) != "queued" {
+		t.Errorf("a message after Close: %d bytes of header, body %q, buf %q", len(head), body, newBuf)
 	}
 	if got := s.AppendControl(buf, frame.Pong, nil, key); string(got) != "queued" {
 		t.Errorf("a pong after Close: %q", got)
@@ -123,7 +123,7 @@ func TestSenderBuffers(t *testing.T) {
 		s := NewSender(tt.cfg)
 		p := []byte("a message")
 		buf := append(make([]byte, 0, 1000), "queued"...)
-		_, _, body, newBuf := s.Message(buf, frame.Text, p, true, tt.compress, key)
+		_, body, newBuf := s.Message(buf, frame.Text, p, true, tt.compress, key)
 		if string(p) != "a message" {
 			t.Errorf("%s: the message was changed to %q", name, p)
 		}
@@ -149,7 +149,7 @@ func TestSenderAllocs(t *testing.T) {
 		s := NewSender(cfg)
 		buf := make([]byte, 0, 4096)
 		run := func() {
-			_, _, _, buf = s.Message(buf[:0], frame.Text, p, true, true, key)
+			_, _, buf = s.Message(buf[:0], frame.Text, p, true, true, key)
 			buf = s.AppendControl(buf[:0], frame.Ping, p[:10], key)
 		}
 		run() // makes the compressor
@@ -181,7 +181,7 @@ func BenchmarkSender(b *testing.B) {
 			s := NewSender(cfg)
 			buf := make([]byte, 0, 4096)
 			for b.Loop() {
-				_, _, _, buf = s.Message(buf[:0], frame.Text, p, true, true, key)
+				_, _, buf = s.Message(buf[:0], frame.Text, p, true, true, key)
 			}
 		})
 	}

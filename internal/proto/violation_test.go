@@ -200,6 +200,31 @@ func TestMemoryFollowsWhatCame(t *testing.T) {
 	}
 }
 
+// With Own a message in one frame is gathered in a buffer of its size, and that is the caller's. A large announcement is believed
+// when an eighth of it has come.
+func TestGatheredMessageIsOwned(t *testing.T) {
+	const size = 100_000
+	most := 0
+	r := NewReceiver(Config{Side: frame.Client, Alloc: func(n int) []byte {
+		most = max(most, n)
+		return make([]byte, 0, n)
+	}, Free: func(b []byte) { clear(b[:cap(b)]) }})
+	r.Whole, r.Own = true, true
+	in := wire(frame.Server, bin(strings.Repeat("x", size)))
+	var ev Event
+	for i := 0; i < len(in); i += 5000 {
+		ev, _ = r.Recv(in[i:min(i+5000, len(in))])
+	}
+	if !ev.Owned || len(ev.Payload) != size || cap(ev.Payload) > size+size/8 || most > 2*size/8 {
+		t.Errorf("owned %v, %d bytes in a buffer of %d; %d were asked for before", ev.Owned, len(ev.Payload), cap(ev.Payload), most)
+	}
+	r.Recv(nil)
+	r.Close()
+	if strings.Trim(string(ev.Payload), "x") != "" {
+		t.Error("the payload has changed")
+	}
+}
+
 // MaxMessageBytes may be changed inside a message and counts from the next frame on.
 func TestMaxMessageBytesChanges(t *testing.T) {
 	r := NewReceiver(Config{Side: frame.Client, MaxMessageBytes: 10})

@@ -37,6 +37,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		n, err := c.out.write(p[total:])
 		if n > 0 {
 			c.net.sent(c, p[total:total+n])
+			c.strike()
 		}
 		total += n
 		if err != nil {

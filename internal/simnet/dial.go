@@ -45,6 +45,8 @@ func (n *Network) DialContext(ctx context.Context, network, addr string) (net.Co
 		return fail(os.NewSyscallError("connect", syscall.ECONNREFUSED))
 	}
 	client, accepted := n.connect(l, to)
+	client.strike()
+	accepted.strike()
 	// The server has the connection when the third packet of the handshake, the ACK, has arrived.
 	ln.arrive(accepted, time.Now().Add(l.RTT))
 	if err := sleep(ctx, l.RTT/2); err != nil {

@@ -12,8 +12,9 @@ import (
 // A flow is one direction of a connection. What its writer does reaches the reader after delay, and what the reader does
 // (making room, RST) reaches the writer after delay.
 type flow struct {
-	delay time.Duration
-	limit int // bytes written and not read; 0: unbounded
+	delay   time.Duration
+	limit   int // bytes written and not read; 0: unbounded
+	largest int // what one Read takes; 0: no bound
 
 	mu      sync.Mutex
 	changed signal
@@ -25,12 +26,17 @@ type flow struct {
 	writeErr   error     // what Writes fail with because of their own end; nil: it is open
 	readClosed bool      // by the reader's own end
 	lost       bool      // the cable was cut
+	finished   bool      // the network has sent FIN, and takes no more
 	eofAt      time.Time // when FIN arrives; zero: none was sent
 	resetAt    time.Time // when the writer's RST arrives at the reader
 	brokenAt   time.Time // when the reader's RST arrives at the writer
 	brokenErr  error     // what Writes fail with from brokenAt on
 
 	readDeadline, writeDeadline time.Time
+
+	faults    []Fault   // that are to come, by their bytes
+	taken     int64     // bytes that were written
+	notBefore time.Time // what is sent arrives no earlier
 }
 
 type segment struct {
@@ -43,7 +49,7 @@ type ack struct {
 	n  int
 }
 
-func newFlow(l Link) *flow { return &flow{delay: l.RTT / 2, limit: l.SendBuffer} }
+func newFlow(l Link) *flow { return &flow{delay: l.RTT / 2, limit: l.SendBuffer, largest: l.Segment} }
 
 // read blocks for the next bytes.
 func (f *flow) read(p []byte) (int, error) {
@@ -68,6 +74,9 @@ func (f *flow) tryRead(p []byte, now time.Time) (n int, due time.Time, err error
 		return 0, due, net.ErrClosed
 	case passed(f.readDeadline, now):
 		return 0, due, os.ErrDeadlineExceeded
+	}
+	if f.largest > 0 && len(p) > f.largest {
+		p = p[:f.largest]
 	}
 	for n < len(p) && len(f.segments) > 0 && !now.Before(f.segments[0].at) {
 		s := &f.segments[0]
@@ -121,7 +130,7 @@ func (f *flow) tryWrite(p []byte, now time.Time) (n int, due time.Time, err erro
 	case passed(f.writeDeadline, now):
 		return 0, due, os.ErrDeadlineExceeded
 	}
-	n = len(p)
+	n = f.untilFault(len(p))
 	if f.limit > 0 {
 		for len(f.acks) > 0 && passed(f.acks[0].at, now) {
 			f.inFlight -= f.acks[0].n
@@ -136,13 +145,14 @@ func (f *flow) tryWrite(p []byte, now time.Time) (n int, due time.Time, err erro
 		}
 		f.inFlight += n
 	}
+	f.taken += int64(n)
 	switch {
 	case n == 0, f.lost:
-	case f.readClosed:
+	case f.readClosed, f.finished:
 		// It arrives where nobody reads, and RST comes back.
 		f.breakAt(now.Add(2*f.delay), errBrokenPipe)
 	default:
-		f.segments = append(f.segments, segment{now.Add(f.delay), append([]byte(nil), p[:n]...)})
+		f.segments = append(f.segments, segment{f.arrival(now), append([]byte(nil), p[:n]...)})
 		f.changed.fire()
 	}
 	return n, due, nil
@@ -153,10 +163,15 @@ func (f *flow) finish(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writeErr = err
-	if f.eofAt.IsZero() && !f.lost {
-		f.eofAt = time.Now().Add(f.delay)
-	}
+	f.sendFIN(time.Now())
 	f.changed.fire()
+}
+
+// sendFIN is called with mu held.
+func (f *flow) sendFIN(now time.Time) {
+	if f.eofAt.IsZero() && !f.lost {
+		f.eofAt = f.arrival(now)
+	}
 }
 
 // reset sends the writer's RST.
@@ -164,7 +179,7 @@ func (f *flow) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writeErr = net.ErrClosed
-	if !f.lost {
+	if !f.lost && !f.finished {
 		f.resetAt = time.Now().Add(f.delay)
 	}
 	f.changed.fire()
@@ -282,5 +297,6 @@ func earliest(a, b time.Time) time.Time {
 
 var (
 	errReset      = os.NewSyscallError("read", syscall.ECONNRESET)
+	errWriteReset = os.NewSyscallError("write", syscall.ECONNRESET)
 	errBrokenPipe = os.NewSyscallError("write", syscall.EPIPE)
 )

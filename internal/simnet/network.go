@@ -18,12 +18,15 @@ type Network struct {
 
 	mu        sync.Mutex
 	links     map[string]Link
+	faults    map[string]*faultPlan
 	hosts     map[string][]netip.Addr
 	listeners map[string]*Listener
 	ends      map[*Conn]struct{} // Invariant: the ends that are neither closed nor reset by their owner
 	udp       map[string]UDP
 	sockets   map[netip.AddrPort]*PacketConn // Invariant: the UDP sockets that are open
 	seed      uint64
+	filter    func(client bool, i int) Fate
+	filtered  [2]int // the servers' and the client's datagrams that it was asked about
 	tap       func(Segment)
 	stats     Stats
 	ports     int // client ports given out
@@ -35,6 +38,7 @@ func New(rtt time.Duration) *Network {
 		rtt:       rtt,
 		start:     time.Now(),
 		links:     make(map[string]Link),
+		faults:    make(map[string]*faultPlan),
 		hosts:     make(map[string][]netip.Addr),
 		listeners: make(map[string]*Listener),
 		ends:      make(map[*Conn]struct{}),
@@ -58,6 +62,8 @@ type Link struct {
 	// SendBuffer bounds the bytes that are written and not yet read at the other end, in each direction; a Write
 	// that finds no room blocks. 0: unbounded.
 	SendBuffer int
+	// Segment is how many bytes one Read returns at most, however many have arrived; 0: what it has room for.
+	Segment int
 
 	Refuse    bool // a SYN is answered by RST, as it is where nobody listens
 	BlackHole bool // a SYN is answered by nothing
@@ -105,6 +111,7 @@ type Stats struct {
 	EndsOpen int   // ends of connections that their owners have not closed; an established connection has two
 	Writes   int   // calls of Write that sent something
 	Bytes    int64 // sent, both directions
+	Faults   int   // that have struck
 
 	Packets     int // datagrams sent
 	PacketsLost int // of them, those that no socket received
@@ -184,6 +191,7 @@ func (n *Network) connect(l Link, server *net.TCPAddr) (client, accepted *Conn) 
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	up.faults, down.faults = n.nextFaults(server.String())
 	local := net.TCPAddrFromAddrPort(n.clientAddr())
 	client = &Conn{net: n, in: down, out: up, local: local, remote: server, client: true, opened: now}
 	accepted = &Conn{net: n, in: up, out: down, local: server, remote: local, opened: now}

@@ -131,13 +131,20 @@ func (c *PacketConn) send(p []byte, addr *net.UDPAddr) (int, error) {
 	}
 	dst := addr.AddrPort()
 	dst = netip.AddrPortFrom(dst.Addr().Unmap(), dst.Port())
-	to, delay, refused := c.net.way(c, dst, len(p))
+	w := c.net.way(c, dst, len(p))
 	switch {
-	case to != nil:
-		to.arrive(packet{at: now.Add(delay), from: c.local, data: slices.Clone(p)})
-	case refused && c.remote != nil:
+	case w.to != nil:
+		data := slices.Clone(p)
+		if w.damaged >= 0 {
+			data[w.damaged/8] ^= 1 << (w.damaged % 8)
+		}
+		w.to.arrive(packet{at: now.Add(w.delay), from: c.local, data: data})
+		if w.again > 0 {
+			w.to.arrive(packet{at: now.Add(w.delay + w.again), from: c.local, data: slices.Clone(data)})
+		}
+	case w.refused && c.remote != nil:
 		// Only connected sockets hear of ICMP.
-		c.arrive(packet{at: now.Add(delay), err: os.NewSyscallError("read", syscall.ECONNREFUSED)})
+		c.arrive(packet{at: now.Add(w.delay), err: os.NewSyscallError("read", syscall.ECONNREFUSED)})
 	}
 	return len(p), nil
 }

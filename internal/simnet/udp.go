@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net"
@@ -17,6 +18,28 @@ type UDP struct {
 	Loss         float64       // share of the datagrams that is lost, 0 to 1
 	Reorder      float64       // share that arrives ReorderDelay later than the others, 0 to 1
 	ReorderDelay time.Duration // 0: a quarter of the round trip
+	Duplicate    float64       // share that arrives twice, the second time ReorderDelay later, 0 to 1
+	Damage       float64       // share of which one bit is changed, 0 to 1
+
+	MTU int // larger packets, IP header included, are lost; 0: 1500, which is also the most
+}
+
+// A Fate is what becomes of a datagram.
+type Fate int
+
+const (
+	Deliver Fate = iota
+	Drop
+	Double // it arrives twice, the second time a quarter of the round trip later
+	Garble // one bit of it is changed
+)
+
+// FilterUDP has f decide on every datagram that is sent from now on, before the settings of UDP do; nil ends that. i counts the
+// client's, or the servers', datagrams from 0. f is called one datagram at a time and must not block or call the Network.
+func (n *Network) FilterUDP(f func(client bool, i int) Fate) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.filter, n.filtered = f, [2]int{}
 }
 
 // SetUDP sets what happens to the datagrams that are sent from now on to and from addr ("10.0.0.2:443"), or, where addr
@@ -69,13 +92,48 @@ func (n *Network) clientAddr() netip.AddrPort {
 	}
 }
 
-// way returns what becomes of a datagram that is sent now: when it arrives at whom, whether it is lost (to is nil), and
-// whether its sender hears that it was refused.
-func (n *Network) way(from *PacketConn, dst netip.AddrPort, size int) (to *PacketConn, delay time.Duration, refused bool) {
-	src := from.local.AddrPort().String()
+// A way is what becomes of a datagram.
+type way struct {
+	to      *PacketConn // nil: it is lost
+	delay   time.Duration
+	again   time.Duration // after delay it arrives once more; 0: it does not
+	damaged int           // the bit that is changed; -1: none
+	refused bool          // its sender hears of ICMP after delay
+}
+
+// way returns what becomes of a datagram that is sent now.
+func (n *Network) way(from *PacketConn, dst netip.AddrPort, size int) way {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.stats.Packets++
+	u, l := n.settings(from, dst)
+	w := way{to: n.sockets[dst], delay: l.RTT / 2, damaged: -1}
+	lost, late := from.rng.Float64() < u.Loss, from.rng.Float64() < u.Reorder
+	fate := n.fate(from)
+	switch {
+	case u.Block, lost, fate == Drop, size > cmp.Or(u.MTU, maxPacketBytes)-headerBytes(dst):
+		w.to = nil
+	case u.Refuse, w.to == nil:
+		w.to, w.refused, w.delay = nil, true, l.RTT
+	case late:
+		w.delay += cmp.Or(u.ReorderDelay, l.RTT/4)
+	}
+	// The generator is asked only for what is wanted, so that a seed goes on meaning what it did.
+	if fate == Double || u.Duplicate > 0 && from.rng.Float64() < u.Duplicate {
+		w.again = cmp.Or(u.ReorderDelay, l.RTT/4)
+	}
+	if size > 0 && (fate == Garble || u.Damage > 0 && from.rng.Float64() < u.Damage) {
+		w.damaged = from.rng.IntN(8 * size)
+	}
+	if w.to == nil {
+		n.stats.PacketsLost++
+	}
+	return w
+}
+
+// settings returns those for a datagram. It needs n.mu.
+func (n *Network) settings(from *PacketConn, dst netip.AddrPort) (UDP, Link) {
+	src := from.local.AddrPort().String()
 	u, ok := n.udp[dst.String()]
 	if !ok {
 		if u, ok = n.udp[src]; !ok {
@@ -89,23 +147,20 @@ func (n *Network) way(from *PacketConn, dst netip.AddrPort, size int) (to *Packe
 	if l.RTT == 0 {
 		l.RTT = n.rtt
 	}
-	lost, late := from.rng.Float64() < u.Loss, from.rng.Float64() < u.Reorder
-	delay = l.RTT / 2
-	to = n.sockets[dst]
-	switch {
-	case u.Block, lost, size > maxPacketBytes-headerBytes(dst):
-		to = nil
-	case u.Refuse, to == nil:
-		to, refused, delay = nil, true, l.RTT
-	case late && u.ReorderDelay == 0:
-		delay += l.RTT / 4
-	case late:
-		delay += u.ReorderDelay
+	return u, l
+}
+
+// fate asks the filter. It needs n.mu.
+func (n *Network) fate(from *PacketConn) Fate {
+	if n.filter == nil {
+		return Deliver
 	}
-	if to == nil {
-		n.stats.PacketsLost++
+	side := 0
+	if from.client {
+		side = 1
 	}
-	return to, delay, refused
+	n.filtered[side]++
+	return n.filter(from.client, n.filtered[side]-1)
 }
 
 // openPacketConn needs n.mu.

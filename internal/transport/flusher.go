@@ -4,6 +4,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,9 +26,11 @@ type DeadlineWriter interface {
 type Flusher struct {
 	sync.Mutex
 
-	// Take appends the next bytes to write to dst, a bounded number of them, and returns it; nothing appended means
-	// nothing to write. Called with the mutex held.
+	// Take appends the next bytes to write to dst, which is empty, a bounded number of them, and returns it, or something in
+	// exchange for it; nothing appended means nothing to write. Called with the mutex held.
 	Take func(dst []byte) []byte
+	// Size, if set, says for how many bytes Take would like to have room. Called with the mutex held.
+	Size func() int
 	// Failed is told the first write error, once, without the mutex. The owner tears the connection down.
 	Failed func(error)
 	// Wrote, if set, is called with the mutex held after each successful Write.
@@ -42,6 +45,17 @@ type Flusher struct {
 	// Timeout bounds one Write; 0 means none. A peer that reads nothing for so long fails the connection.
 	Timeout time.Duration
 
+	// Pooled says that Take hands over a buffer of the pool and keeps dst, which may be nil. Otherwise it appends to dst.
+	Pooled bool
+
+	// Try, if set, takes the first n bytes of p without waiting. clear says that the network has got them and may take more;
+	// otherwise the rest of p goes to Conn, be it empty. It needs Pooled.
+	Try func(p []byte) (n int, clear bool, err error)
+
+	// Watch, if set, notices a batch that takes long, after one to two milliseconds. Then what is queued during a batch waits for its
+	// end, unless it is large.
+	Watch *Watch
+
 	// Watched says that the owner itself notices a batch that takes long, and calls FlushNow. Otherwise a timer does,
 	// after a millisecond.
 	Watched bool
@@ -51,6 +65,13 @@ type Flusher struct {
 	// batches counts the reading goroutines between Begin and End; more than one only while one is being replaced.
 	batches  int
 	deferred bool // something was queued during a batch
+	drained  atomic.Bool
+	turn     int    // Flushes in this turn of the reading goroutine
+	lastTurn int    // ... and in the one before
+	listed   bool   // a Crew will flush
+	watched  bool   // a Watch has us in its list
+	ticks    int    // of the Watch since something was queued during a batch
+	rest     []byte // was taken and not written; not nil: Conn waits to write it, be it empty
 	failed   bool
 	watchdog *time.Timer
 	deadline time.Time
@@ -74,9 +95,13 @@ func (f *Flusher) End() {
 // EndLocked is End for a caller that holds the mutex; it unlocks it.
 func (f *Flusher) EndLocked() {
 	f.batches--
-	if f.deferred {
+	switch {
+	case f.deferred:
 		f.deferred = false
-		f.watchdog.Stop()
+		f.stopWatching()
+	case !f.Watched:
+		f.Unlock()
+		return
 	}
 	f.flush()
 }
@@ -90,8 +115,58 @@ func (f *Flusher) EndSoon() {
 		return
 	}
 	f.deferred = false
-	f.watchdog.Stop()
+	f.stopWatching()
 	f.FlushNow()
+}
+
+func (f *Flusher) stopWatching() {
+	if f.watchdog != nil {
+		f.watchdog.Stop()
+	}
+}
+
+// startWatching begins when something is queued during a batch: one that takes long (a callback that blocks) must not hold it back.
+func (f *Flusher) startWatching() {
+	f.deferred = true
+	switch {
+	case f.Watch != nil:
+		f.ticks = 0
+		if !f.watched {
+			f.watched = true
+			f.Watch.add(f)
+		}
+	case f.watchdog == nil:
+		f.watchdog = time.AfterFunc(maxDeferral, f.overdue)
+	default:
+		f.watchdog.Reset(maxDeferral)
+	}
+}
+
+// watchTick is a Watch's. It reports whether to come again.
+func (f *Flusher) watchTick() bool {
+	f.Lock()
+	f.ticks++
+	switch {
+	case f.deferred && f.ticks >= 2:
+		f.deferred, f.watched = false, false
+		f.FlushNow()
+		return false
+	case !f.deferred && f.ticks >= 2:
+		f.watched = false
+	}
+	again := f.watched
+	f.Unlock()
+	return again
+}
+
+// Drained says that the reading goroutine is at the last of what it has read: if that is answered, nothing is gained by waiting for
+// more. It holds until the next Turn.
+func (f *Flusher) Drained() { f.drained.Store(true) }
+
+// Turn says that the reading goroutine begins with what it has read, or goes to read. Called with the mutex held.
+func (f *Flusher) Turn() {
+	f.drained.Store(false)
+	f.turn, f.lastTurn = 0, f.turn
 }
 
 // BeginLocked is Begin for a caller that holds the mutex, and keeps it.
@@ -99,15 +174,15 @@ func (f *Flusher) BeginLocked() { f.batches++ }
 
 // Flush sees to it that what was queued is written soon. Called with the mutex held; unlocks it.
 func (f *Flusher) Flush() {
+	if f.direct() && (f.Watch == nil || f.batches == 0) {
+		f.turn++
+		f.flushDirect()
+		return
+	}
+	f.turn++
 	if f.batches > 0 {
 		if !f.Watched && !f.deferred && !f.flushing && !f.failed {
-			// A batch that takes long (a callback that blocks) must not hold back what others queue.
-			f.deferred = true
-			if f.watchdog == nil {
-				f.watchdog = time.AfterFunc(maxDeferral, f.overdue)
-			} else {
-				f.watchdog.Reset(maxDeferral)
-			}
+			f.startWatching()
 		}
 		f.Unlock()
 		return
@@ -122,12 +197,7 @@ func (f *Flusher) FlushNow() {
 		return
 	}
 	f.flushing = true
-	if f.start == nil {
-		f.start = func() { f.run(true) }
-	}
-	start := f.start
-	f.Unlock()
-	go start()
+	f.spawn()
 }
 
 // Busy reports whether somebody is writing, or nobody may any more. Called with the mutex held.
@@ -165,6 +235,14 @@ func (f *Flusher) flush() {
 	f.run(false)
 }
 
+// size is how large the buffer of the first Write is to be.
+func (f *Flusher) size() int {
+	if f.Size == nil {
+		return flushSize
+	}
+	return min(max(f.Size(), flushSize), maxFlushSize)
+}
+
 // run writes until nothing is left. The caller has set flushing.
 func (f *Flusher) run(yield bool) {
 	if yield {
@@ -172,24 +250,22 @@ func (f *Flusher) run(yield bool) {
 		runtime.Gosched()
 	}
 	f.Lock()
-	buf := GetBuffer(flushSize)
+	var buf []byte
+	if !f.Pooled {
+		buf = GetBuffer(f.size())
+	}
 	var err error
 	for err == nil {
-		out := f.Take(buf[:0])
-		if len(out) == 0 {
-			break
+		out := f.rest
+		if f.rest = nil; out == nil {
+			if out = f.Take(buf[:0]); len(out) == 0 {
+				break
+			}
 		}
 		buf = out
 		f.Unlock()
-		if f.Timeout > 0 {
-			// Renewed when half of it is gone: a deadline for every Write would cost as much as the rest of flush.
-			if now := time.Now(); f.deadline.Sub(now) < f.Timeout/2 {
-				f.deadline = now.Add(f.Timeout)
-				f.Conn.SetWriteDeadline(f.deadline)
-			}
-		}
-		_, err = f.Conn.Write(out)
-		if len(out) > cap(buf)/4*3 && cap(buf) < maxFlushSize {
+		err = f.write(out)
+		if !f.Pooled && len(out) > cap(buf)/4*3 && cap(buf) < maxFlushSize {
 			n := min(4*cap(buf), maxFlushSize)
 			PutBuffer(buf)
 			buf = GetBuffer(n)
@@ -199,6 +275,11 @@ func (f *Flusher) run(yield bool) {
 			f.Wrote(len(out))
 		}
 	}
+	f.finished(buf, err)
+}
+
+// finished ends what began with flushing. Called with the mutex held; unlocks it.
+func (f *Flusher) finished(buf []byte, err error) {
 	f.flushing = false
 	if f.ended != nil {
 		close(f.ended)
@@ -214,10 +295,97 @@ func (f *Flusher) run(yield bool) {
 	}
 }
 
+// write waits until the network has taken p.
+func (f *Flusher) write(p []byte) error {
+	if f.Try != nil {
+		rest, clear, err := f.try(p)
+		if err != nil || clear {
+			return err
+		}
+		p = rest
+	}
+	if f.Timeout > 0 {
+		// Renewed when half of it is gone: a deadline for every Write would cost as much as the rest of flush.
+		if now := time.Now(); f.deadline.Sub(now) < f.Timeout/2 {
+			f.deadline = now.Add(f.Timeout)
+			f.Conn.SetWriteDeadline(f.deadline)
+		}
+	}
+	_, err := f.Conn.Write(p)
+	return err
+}
+
+// try writes p as far as that does not wait. clear says that the network has got all of it.
+func (f *Flusher) try(p []byte) (rest []byte, clear bool, err error) {
+	for {
+		n, clear, err := f.Try(p)
+		if p = p[n:]; err != nil || !clear || len(p) == 0 {
+			return p, clear, err
+		}
+	}
+}
+
+// flushListed is a Crew's.
+func (f *Flusher) flushListed() {
+	f.Lock()
+	f.listed = false
+	if f.Busy() {
+		f.Unlock()
+		return
+	}
+	f.flushDirect()
+}
+
+// direct reports whether what is queued next is best written by who queues it: the first answer to the last of what was read, as
+// far as can be told also the only one. Called with the mutex held.
+func (f *Flusher) direct() bool {
+	return f.Try != nil && f.turn == 0 && f.lastTurn <= 1 && f.drained.Load() && !f.Busy()
+}
+
+// flushDirect writes what the network takes at once, and leaves the rest to a goroutine. Called with the mutex held; unlocks it.
+func (f *Flusher) flushDirect() {
+	f.flushing = true
+	out := f.Take(nil)
+	if len(out) == 0 {
+		f.finished(out, nil)
+		return
+	}
+	f.Unlock()
+	rest, clear, err := f.try(out)
+	f.Lock()
+	if err == nil && f.Wrote != nil {
+		f.Wrote(len(out) - len(rest))
+	}
+	if err == nil && !clear {
+		f.rest = out[:copy(out, rest)]
+		f.spawn()
+		return
+	}
+	if err == nil {
+		if more := f.Take(nil); len(more) > 0 { // another goroutine has queued meanwhile
+			f.rest = more
+			f.spawn()
+			PutBuffer(out)
+			return
+		}
+	}
+	f.finished(out, err)
+}
+
+// spawn starts the goroutine that flushes. Called with the mutex held and flushing set; unlocks it.
+func (f *Flusher) spawn() {
+	if f.start == nil {
+		f.start = func() { f.run(true) }
+	}
+	start := f.start
+	f.Unlock()
+	go start()
+}
+
 const (
 	// maxDeferral is how long a batch may hold back what others queue.
 	maxDeferral = time.Millisecond
 	// A flush takes flushSize at first, and up to maxFlushSize at a time where that was not enough.
 	flushSize    = 32 << 10
-	maxFlushSize = 64 << 10
+	maxFlushSize = 128 << 10
 )

@@ -261,6 +261,8 @@ func TestFlushMuch(t *testing.T) {
 			return append(dst, make([]byte, n)...)
 		}
 		q.Begin()
+		q.Lock()
+		q.Flush()
 		q.End()
 		got := s.got()
 		if len(got[0]) != flushSize || len(got[1]) != maxFlushSize || len(got) > 18 {

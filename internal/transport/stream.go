@@ -58,6 +58,10 @@ type Stream interface {
 	Info() Info
 }
 
+// A DrainStream wants to know when its reader is at the last of what it got by Receive or recv: what is sent from then on need not wait
+// for more.
+type DrainStream interface{ Drained() }
+
 // Info describes the connection under a Stream.
 type Info struct {
 	Proto      string // "HTTP/1.1", "HTTP/2.0" or "HTTP/3.0", as in http.Request.Proto
@@ -84,7 +88,19 @@ func WithAcceptor(ctx context.Context, a Acceptor) context.Context {
 // AcceptorFrom returns the Acceptor in ctx, or nil.
 func AcceptorFrom(ctx context.Context) Acceptor {
 	a, _ := ctx.Value(acceptorKey{}).(Acceptor)
+	if f, ok := a.(Fronted); ok {
+		if front := f.Front(); front != nil {
+			return front
+		}
+	}
 	return a
+}
+
+// A Fronted Acceptor lets another one stand in its place, in a context that exists already. Not safe for concurrent use.
+type Fronted interface {
+	Acceptor
+	Front() Acceptor
+	SetFront(Acceptor)
 }
 
 // InEarlyData reports whether the request of ctx came in early data, so that it may be a replay (RFC 8470), and the

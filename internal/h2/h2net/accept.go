@@ -7,6 +7,10 @@ import (
 	"github.com/weftws/weft/internal/transport"
 )
 
+// Front and SetFront implement transport.Fronted.
+func (ex *exchange) Front() transport.Acceptor     { return ex.front }
+func (ex *exchange) SetFront(a transport.Acceptor) { ex.front = a }
+
 // Accept implements transport.Acceptor: it answers an Extended CONNECT with 200 and hands the stream over. What the client
 // sent before is in the stream's receive buffer, as far as the window allowed.
 func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
@@ -27,6 +31,9 @@ func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 	}
 	ex.accepted.Store(true)
 	st.c.sendHeaders(st, http.StatusOK, h, nil, false)
+	// A handler may go on for as long as the WebSocket: it keeps of the request what it needs.
+	ex.req, ex.handler = nil, nil
+	ex.w.header = nil
 	f.Flush()
 	return st, nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/transport"
@@ -120,8 +121,9 @@ func (cc *ClientConn) recvHeaders(ev *h2.Event) {
 
 // A responseBody reads the content of a response that opened no tunnel.
 type responseBody struct {
-	st   *stream
-	resp *http.Response
+	reading sync.Mutex
+	st      *stream
+	resp    *http.Response
 }
 
 // Read implements io.Reader. It gives credit for what was read.
@@ -129,9 +131,11 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	n, err := b.st.read(p)
 	if err == io.EOF {
-		b.resp.Trailer = b.st.trailers
+		b.resp.Trailer = b.st.trailers()
 		b.Close()
 	}
 	return n, err

@@ -156,7 +156,7 @@ func (cc *ClientConn) open(req ConnectRequest, accepted chan struct{}) (*Call, e
 		cc.f.Unlock()
 		return nil, ErrNoSlot
 	}
-	cc.fields = appendFields(cc.fields[:0], req.Header, isHost)
+	cc.setFields(req.Header, isHost)
 	var s *h2.Stream
 	var err error
 	if accepted == nil {

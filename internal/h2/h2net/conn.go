@@ -47,16 +47,20 @@ type conn struct {
 
 	pings  map[[8]byte]chan<- time.Duration
 	fields []h2.Field // used again for every field section that is sent
+	names  []string   // the same, for what sorts it
 
 	goAway   *ConnError // the peer's GOAWAY
 	failure  *ConnError // why the engine gave the connection up; the reading goroutine ends it
 	err      *ConnError // why the connection has ended
 	draining bool       // the final GOAWAY was sent, or the peer's received: close when no stream is left
 	closing  bool       // closeSoon was called
+	held     int64      // what account has told memory
 	mute     bool       // our side of the network connection is closed: nothing is written any more
 
 	// goneAway is closed with the peer's GOAWAY; nil while nobody waits.
 	goneAway chan struct{}
+	// memory is what all connections of a server hold together; nil: nobody counts.
+	memory *transport.Budget
 	// altSvc appends Alt-Svc to the fields of a response; nil: not wanted.
 	altSvc func(dst []h2.Field, st *stream, status int, h http.Header) []h2.Field
 }
@@ -94,11 +98,13 @@ func newConn(nc net.Conn, cfg h2.Config, writeTimeout time.Duration, r role) *co
 	} else {
 		c.id = clientConns.Add(1)
 	}
+	cfg.StallTimeout = writeTimeout
 	c.eng = h2.New(time.Now(), cfg)
 	c.f.Conn = nc
 	c.f.Timeout = writeTimeout
 	c.f.Watched = true
 	c.f.Take = c.take
+	c.f.Size = c.eng.OutputSize
 	c.f.Failed = c.writeFailed
 	return c
 }
@@ -108,11 +114,15 @@ func (c *conn) take(dst []byte) []byte {
 	if c.mute {
 		return dst
 	}
-	limit := cap(dst) - largestFrame
-	if limit <= 0 {
-		limit = cap(dst)
+	if out := c.eng.SwapOutput(dst); out != nil {
+		dst = out
+	} else {
+		dst = c.eng.AppendOutput(dst, cap(dst))
 	}
-	dst = c.eng.AppendOutput(dst, limit)
+	if c.eng.Waiting() {
+		c.rearm()
+	}
+	c.account()
 	if len(c.awaitingEnd) > 0 {
 		c.written()
 	}
@@ -228,8 +238,8 @@ func (c *conn) closeSoon() {
 func (c *conn) closeWrite() {
 	c.f.Lock()
 	c.mute = true
-	c.f.Unlock()
 	c.nc.SetReadDeadline(time.Now().Add(closeLinger))
+	c.f.Unlock()
 	nc := c.nc
 	if t, ok := nc.(*tls.Conn); ok {
 		t.CloseWrite()
@@ -248,6 +258,7 @@ func (c *conn) lost(err *ConnError) {
 		return
 	}
 	c.err = err
+	c.forget()
 	c.timer.stop()
 	clear(c.awaitingEnd)
 	c.awaitingEnd = c.awaitingEnd[:0]
@@ -292,6 +303,4 @@ const (
 	defaultWriteTimeout = 30 * time.Second
 	// closeLinger is how long the peer has to close its side after we closed ours.
 	closeLinger = time.Second
-	// largestFrame is by how much AppendOutput exceeds its limit in the worst case.
-	largestFrame = 16384 + 9
 )

@@ -2,7 +2,7 @@ package h2net
 
 import "time"
 
-// deadlines are a stream's; made when the first one is set.
+// deadlines are a stream's.
 type deadlines struct {
 	read, write deadline
 }
@@ -50,9 +50,6 @@ func (d *deadline) fired() bool {
 }
 
 func (d *deadlines) stop() {
-	if d == nil {
-		return
-	}
 	for _, t := range []*time.Timer{d.read.timer, d.write.timer} {
 		if t != nil {
 			t.Stop()
@@ -85,16 +82,16 @@ func (st *stream) SetWriteDeadline(t time.Time) {
 }
 
 func (st *stream) deadlinesFor(t time.Time) *deadlines {
-	if st.deadlines == nil && !t.IsZero() && !st.released {
-		st.deadlines = new(deadlines)
+	if st.rare == nil && (t.IsZero() || st.released) {
+		return nil
 	}
-	return st.deadlines
+	return &st.rarely().deadlines
 }
 
 func (st *stream) readDeadline() {
 	st.c.f.Lock()
 	defer st.c.f.Unlock()
-	if st.deadlines.read.fired() {
+	if st.rare.deadlines.read.fired() {
 		st.wakeReceive()
 	}
 }
@@ -102,7 +99,7 @@ func (st *stream) readDeadline() {
 func (st *stream) writeDeadline() {
 	st.c.f.Lock()
 	defer st.c.f.Unlock()
-	if st.deadlines.write.fired() {
+	if st.rare.deadlines.write.fired() {
 		st.wakeSenders()
 	}
 }

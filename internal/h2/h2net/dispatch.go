@@ -1,6 +1,7 @@
 package h2net
 
 import (
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -15,6 +16,9 @@ func (c *conn) dispatch(gen uint32) bool {
 		if ev := c.eng.NextEvent(); ev != nil {
 			if st, p := c.handle(ev); st != nil && !st.call(p, gen) {
 				return false
+			}
+			if r.begun >= maxBegun {
+				c.letBegin()
 			}
 			continue
 		}
@@ -52,8 +56,8 @@ func (c *conn) quietEvents() {
 	}
 	clear(c.ending)
 	c.ending = c.ending[:0]
-	for _, ch := range c.reading.wakes {
-		signal(ch)
+	for _, st := range c.reading.wakes {
+		st.wait.Done()
 	}
 	clear(c.reading.wakes)
 	c.reading.wakes = c.reading.wakes[:0]
@@ -82,7 +86,7 @@ func (c *conn) handle(ev *h2.Event) (*stream, []byte) {
 		}
 	case h2.EventTrailers:
 		if st != nil {
-			st.trailers = headerFrom(ev.Fields)
+			st.rarely().trailers = headerFrom(ev.Fields)
 			return st.recvEnd(), nil
 		}
 	case h2.EventReset:
@@ -196,8 +200,9 @@ func (st *stream) callMore(ok bool, gen uint32) {
 			c.f.Unlock()
 		}
 		ok = st.invoke(p, err)
-		st.putBuffer(p)
 		c.f.Lock()
+		st.lent.free()
+		st.lent = nil
 	}
 }
 
@@ -229,6 +234,18 @@ func (st *stream) invoke(p []byte, err error) (ok bool) {
 	st.recv(p, err)
 	return true
 }
+
+// letBegin lets the handlers that were started run. A batch of requests would otherwise make as many goroutines, and the
+// runtime never gives their descriptors back. Called with the lock held, and returns with it.
+func (c *conn) letBegin() {
+	c.reading.begun = 0
+	c.f.Unlock()
+	runtime.Gosched()
+	c.f.Lock()
+}
+
+// maxBegun is how many handlers are started before they may run.
+const maxBegun = 8
 
 // noGen is no reading goroutine's.
 const noGen = ^uint32(0)

@@ -83,7 +83,7 @@ func networkError(err error, goAway *ConnError) *ConnError {
 	}
 	e := &ConnError{Initiator: h2.Peer, Err: err}
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the latter: inside a TLS record
 		e.Detail = "peer closed the connection"
 	case errors.Is(err, net.ErrClosed):
 		e.Initiator = h2.Local

@@ -1,6 +1,7 @@
 package h2net
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weftws/weft/internal/transport"
@@ -12,8 +13,8 @@ import (
 //   - what arrives for the stuck stream is queued without giving credit, so that a window bounds it;
 //   - when the callback returns, its goroutine gives it what was queued, in order, and ends.
 //
-// The timer is armed by the first callback and then ticks as long as there are callbacks, so that a busy connection
-// does not set a timer for each. A quiet one has one tick more, which gives the engine's storage back.
+// The timer is armed by the first input and then ticks as long as there is some, so that a busy connection does not set a
+// timer for each callback. A quiet one has one tick more, which gives the engine's storage back.
 type watch struct {
 	timer *time.Timer
 	armed bool
@@ -21,7 +22,7 @@ type watch struct {
 
 	stuckable bool    // the reading goroutine is in a callback or in a write
 	callee    *stream // the callback's
-	seq       uint32  // counts them
+	seq       uint32  // counts them, and batches of input
 
 	seen      uint32 // seq at the last tick
 	seenStuck bool   // stuckable with the same seq at the last tick
@@ -31,6 +32,11 @@ type watch struct {
 func (c *conn) watchBegin(st *stream) {
 	w := &c.reading.watch
 	w.stuckable, w.callee = true, st
+	w.note(c)
+}
+
+// note says that something happens on the connection. Called with the lock held.
+func (w *watch) note(c *conn) {
 	w.seq++
 	if !w.armed {
 		w.armed, w.quiet, w.seen, w.seenStuck = true, false, w.seq, false
@@ -77,8 +83,33 @@ func (c *conn) rest() {
 		w.timer.Reset(restAfter)
 	} else if w.quiet && !c.reading.dispatching {
 		w.quiet = false
-		c.eng.Trim()
-		c.fields = nil
+		c.trim()
+		c.smallerBuffer()
+	}
+}
+
+// trim gives back what a quiet connection does not need.
+func (c *conn) trim() {
+	c.eng.Trim()
+	c.fields, c.names = nil, nil
+	c.reading.wakes = slices.Clip(c.reading.wakes)
+	if len(c.ending) == 0 {
+		c.ending = nil
+	}
+	if len(c.awaitingEnd) == 0 {
+		c.awaitingEnd = nil
+	}
+}
+
+// smallerBuffer makes the reading goroutine, which waits for input, come back for a smaller buffer. Called with the lock held.
+func (c *conn) smallerBuffer() {
+	r := &c.reading
+	if r.inBatch || r.resting.Load() || r.last == quiet || c.failure != nil || c.err != nil || c.closing {
+		return
+	}
+	r.resting.Store(true)
+	if c.nc.SetReadDeadline(time.Unix(1, 0)) != nil {
+		r.resting.Store(false)
 	}
 }
 
@@ -115,5 +146,5 @@ const (
 	// watchTick: a callback that is still running after two ticks is stuck, 5 to 10 ms.
 	watchTick = 5 * time.Millisecond
 	// restAfter is how long a connection has to be quiet before it shrinks.
-	restAfter = time.Second
+	restAfter = 100 * time.Millisecond
 )

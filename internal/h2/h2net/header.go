@@ -13,7 +13,12 @@ import (
 // headerFrom turns field lines into a Header, canonical names and all.
 func headerFrom(fields []h2.Field) http.Header {
 	h := make(http.Header, len(fields))
-	values := make([]string, len(fields))
+	fillHeader(h, fields, make([]string, len(fields)))
+	return h
+}
+
+// fillHeader is headerFrom with the storage given.
+func fillHeader(h http.Header, fields []h2.Field, values []string) {
 	for i, f := range fields {
 		name := canonicalName(f.Name)
 		if have, ok := h[name]; ok {
@@ -29,28 +34,29 @@ func headerFrom(fields []h2.Field) http.Header {
 		values[i] = f.Value
 		h[name] = values[i : i+1 : i+1]
 	}
-	return h
 }
 
-// appendFields appends h's field lines, sorted by name, except what HTTP/2 does not carry and what names in skip.
-func appendFields(dst []h2.Field, h http.Header, skip func(name string) bool) []h2.Field {
-	var room [32]string
-	names := room[:0]
+// setFields makes c.fields h's field lines, sorted by name, except what HTTP/2 does not carry and what names in skip. Called
+// with the lock held.
+func (c *conn) setFields(h http.Header, skip func(name string) bool) {
+	names := c.names[:0]
 	for name := range h {
 		if skip == nil || !skip(name) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
+	c.fields = c.fields[:0]
 	for _, name := range names {
-		dst = appendField(dst, name, h[name])
+		c.fields = appendField(c.fields, name, h[name])
 	}
-	return dst
+	clear(names)
+	c.names = names
 }
 
 // sendHeaders sends a response with what of h is not in skip. Called with the lock held.
 func (c *conn) sendHeaders(st *stream, status int, h http.Header, skip func(name string) bool, end bool) {
-	c.fields = appendFields(c.fields[:0], h, skip)
+	c.setFields(h, skip)
 	if c.altSvc != nil {
 		c.fields = c.altSvc(c.fields, st, status, h)
 	}

@@ -1,7 +1,10 @@
 package h2net
 
 import (
+	"errors"
 	"math/bits"
+	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftws/weft/internal/transport"
@@ -23,14 +26,18 @@ type reading struct {
 
 	in    []byte // what was read; only the reading goroutine's
 	took  int    // how much of in the engine has taken
-	last  int    // bytes of the last Read
+	last  int    // bytes of the last Read, or quiet
 	fatal error  // what Read returned
+
+	// resting says that the goroutine was woken to read into a smaller buffer. Set with the lock held.
+	resting atomic.Bool
 
 	inBatch     bool // between BeginLocked and EndLocked
 	dispatching bool // events may be left: the engine's Advance has to wait
 	advanceDue  bool // it does
+	begun       int  // handlers that were started and have not had their turn
 
-	wakes []chan struct{} // of Receives that have something now; told at the end of the batch, without the lock
+	wakes []*stream // whose Receives have something now; told at the end of the batch, without the lock
 
 	watch watch
 }
@@ -59,18 +66,20 @@ func (c *conn) run(gen uint32) {
 		}
 		c.role.hooks()
 
-		c.makeRoom()
-		n, err := c.nc.Read(r.in[len(r.in):cap(r.in)])
+		n, err := c.readMore()
 
 		now := time.Now()
 		c.f.Lock()
 		c.f.BeginLocked()
 		r.inBatch = true
 		r.in = r.in[:len(r.in)+n]
-		r.last = n
+		if r.last != quiet || len(r.in) == cap(r.in) {
+			r.last = n
+		}
 		if n > 0 {
 			r.dispatching = true
-			r.took = c.eng.Recv(now, r.in)
+			r.watch.note(c)
+			r.took += c.eng.Recv(now, r.in[r.took:])
 		}
 		if err != nil {
 			r.fatal = err
@@ -79,6 +88,30 @@ func (c *conn) run(gen uint32) {
 			}
 			c.readFailed(err)
 		}
+	}
+}
+
+// readMore reads from the network. A quiet connection is made to come back for a smaller buffer: see rest.
+func (c *conn) readMore() (int, error) {
+	r := &c.reading
+	for {
+		c.makeRoom()
+		n, err := c.nc.Read(r.in[len(r.in):cap(r.in)])
+		if !r.resting.Load() {
+			return n, err
+		}
+		c.f.Lock()
+		r.resting.Store(false)
+		over := c.failure != nil || c.err != nil
+		if !over && !c.mute { // else the deadline is somebody else's by now
+			c.nc.SetReadDeadline(time.Time{})
+		}
+		if ne, ok := errors.AsType[net.Error](err); over || n > 0 || !ok || !ne.Timeout() {
+			c.f.Unlock()
+			return n, err
+		}
+		r.last = quiet
+		c.f.Unlock()
 	}
 }
 
@@ -104,6 +137,7 @@ func (c *conn) endBatch(gen uint32) bool {
 	r := &c.reading
 	c.wake()
 	r.inBatch = false
+	c.account()
 	if !c.eng.HasOutput() {
 		c.f.EndLocked()
 		return true
@@ -129,8 +163,8 @@ func (c *conn) wake() {
 	}
 	c.reading.wakes = nil
 	c.f.Unlock()
-	for _, ch := range wakes {
-		signal(ch)
+	for _, st := range wakes {
+		st.wait.Done()
 	}
 	c.f.Lock()
 	if c.reading.wakes == nil {
@@ -140,12 +174,22 @@ func (c *conn) wake() {
 }
 
 // makeRoom moves what the engine has left to the beginning of a buffer of the right size: twice the last Read, so that
-// it grows when busy and shrinks when idle.
+// it grows when busy and shrinks when idle; twice of that where Reads end inside frames, so that not every rest is moved.
 func (c *conn) makeRoom() {
 	r := &c.reading
 	rest := r.in[r.took:]
+	if last := max(r.last, minReadBuffer); len(rest) > 0 && cap(r.in)-len(r.in) >= last && cap(r.in) <= 8*last {
+		return
+	}
 	r.took = 0
-	want := min(max(2*r.last, minReadBuffer), maxReadBuffer)
+	want := 2 * r.last
+	if len(rest) > 0 {
+		want = 4 * r.last
+	}
+	want = min(max(want, minReadBuffer), maxReadBuffer)
+	if r.last == quiet {
+		want = quietReadBuffer
+	}
 	want = max(want, 2*len(rest))
 	if have := cap(r.in); have < want || have > 2*want {
 		in := append(transport.GetBuffer(1<<bits.Len(uint(want-1))), rest...)
@@ -156,14 +200,11 @@ func (c *conn) makeRoom() {
 	r.in = r.in[:copy(r.in, rest)]
 }
 
-func signal(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
-}
+// quiet, in the place of the last Read's bytes: the connection has been quiet, and what came since did not fill the buffer.
+const quiet = -1
 
 const (
-	minReadBuffer = 4 << 10
-	maxReadBuffer = 256 << 10
+	quietReadBuffer = 1 << 10
+	minReadBuffer   = 4 << 10
+	maxReadBuffer   = 256 << 10
 )

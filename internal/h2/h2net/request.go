@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/net/http/httpguts"
@@ -25,6 +26,7 @@ type exchange struct {
 	cancel   context.CancelFunc
 	body     requestBody
 	w        response
+	front    transport.Acceptor
 	connect  bool        // Extended CONNECT: what arrives is the tunnel's
 	accepted atomic.Bool // the handler took the stream; set with the connection's lock held
 	done     bool        // the handler has returned; guarded by the connection's lock
@@ -39,12 +41,49 @@ func (sc *serverConn) recvHeaders(ev *h2.Event) {
 	sc.add(st)
 	sc.newRequest(ex, ev)
 	sc.sendAltSvc(st, ex.req.Host)
-	go ex.run()
+	sc.reading.begun++
+	sc.starting = append(sc.starting, ex)
+	if sc.startWork == nil {
+		sc.startWork = sc.work
+	}
+	go sc.startWork()
+}
+
+// work runs handlers. There is a goroutine for each request, so that none waits for another's handler; but one that is done
+// takes the next that has not begun, whose own goroutine then finds nothing: a stack that has grown serves many.
+func (sc *serverConn) work() {
+	for {
+		sc.f.Lock()
+		ex := sc.nextStart()
+		sc.f.Unlock()
+		if ex == nil {
+			return
+		}
+		ex.run()
+	}
+}
+
+// nextStart takes the oldest request whose handler has not begun. Called with the lock held.
+func (sc *serverConn) nextStart() *exchange {
+	if sc.started == len(sc.starting) {
+		return nil
+	}
+	ex := sc.starting[sc.started]
+	sc.starting[sc.started] = nil
+	if sc.started++; sc.started == len(sc.starting) {
+		sc.starting, sc.started = sc.starting[:0], 0
+		if cap(sc.starting) > maxStarting {
+			sc.starting = nil
+		}
+	}
+	return ex
 }
 
 // newRequest fills in what the handler sees, as net/http would.
 func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
-	h := headerFrom(ev.Fields)
+	n := len(ev.Fields)
+	h, values := make(http.Header, n+4), make([]string, n+2)
+	fillHeader(h, ev.Fields, values)
 	p := &ev.Pseudo
 	host := p.Authority
 	if host == "" {
@@ -56,7 +95,10 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 		TLS: sc.tls, Body: http.NoBody,
 	}
 	if sc.remote != nil {
-		req.RemoteAddr = sc.remote.String()
+		if sc.remoteText == "" {
+			sc.remoteText = sc.remote.String()
+		}
+		req.RemoteAddr = sc.remoteText
 	}
 	ex.handler = sc.opt.Handler
 	ex.w.ex = ex
@@ -75,8 +117,8 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 	case p.Protocol != "":
 		ex.connect = true
 		req.Method = http.MethodGet
-		h["Upgrade"] = []string{"websocket"}
-		h["Connection"] = []string{"Upgrade"}
+		values[n], values[n+1] = "websocket", "Upgrade"
+		h["Upgrade"], h["Connection"] = values[n:n+1:n+1], values[n+1:]
 		ctx = transport.WithAcceptor(ctx, ex)
 	}
 	if req.URL == nil {
@@ -182,9 +224,10 @@ func (ex *exchange) end() {
 // A requestBody is an http.Request's Body.
 type requestBody struct {
 	ex            *exchange
+	reading       sync.Mutex
 	wantsContinue atomic.Bool
 	closed        atomic.Bool
-	eof           bool
+	eof           bool // guarded by reading
 }
 
 // Read implements io.Reader. It gives credit for what was read.
@@ -198,6 +241,8 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	n, err := b.ex.st.read(p)
 	if err == io.EOF && !b.eof {
 		b.eof = true
@@ -207,7 +252,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 }
 
 func (b *requestBody) copyTrailers() {
-	req, trailers := b.ex.req, b.ex.st.trailers
+	req, trailers := b.ex.req, b.ex.st.trailers()
 	for name, values := range trailers {
 		// Only those that were announced, as in net/http.
 		if _, ok := req.Trailer[name]; ok {
@@ -221,3 +266,6 @@ func (b *requestBody) Close() error {
 	b.closed.Store(true)
 	return nil
 }
+
+// maxStarting is how much room for requests that have not begun a quiet connection keeps.
+const maxStarting = 16

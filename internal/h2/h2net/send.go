@@ -10,13 +10,26 @@ import (
 
 // Send implements transport.Stream.
 func (st *stream) Send(head, body []byte) (int, error) {
-	f := &st.c.f
-	f.Lock()
+	c := st.c
+	c.f.Lock()
+	n := len(head) + len(body)
+	if n == 0 || n > c.sendQueue || st.sending || st.sendErr() != nil || st.s.Pending() > c.sendQueue {
+		return st.sendSlowly(head, body)
+	}
+	c.eng.SendData(st.s, head, body, false)
+	c.f.Flush()
+	return n, nil
+}
+
+// sendSlowly is Send where it may have to wait, or cannot send. Called with the lock held; unlocks it.
+//
+//go:noinline
+func (st *stream) sendSlowly(head, body []byte) (int, error) {
 	n, err := st.send(head, body)
 	if n > 0 {
-		f.Flush()
+		st.c.f.Flush()
 	} else {
-		f.Unlock()
+		st.c.f.Unlock()
 	}
 	return n, err
 }
@@ -60,10 +73,11 @@ func (st *stream) waitToSend(mine bool) error {
 		if !full && (mine || !st.sending) {
 			return nil
 		}
-		if st.writable == nil {
-			st.writable = make(chan struct{})
+		r := st.rarely()
+		if r.writable == nil {
+			r.writable = make(chan struct{})
 		}
-		writable := st.writable
+		writable := r.writable
 		st.c.releaseReading(st)
 		st.c.f.FlushNow() // what waits for the end of a batch may be what we wait for
 		<-writable
@@ -82,7 +96,7 @@ func (st *stream) sendErr() error {
 		return st.c.err
 	case st.released || st.s.SendClosed():
 		return net.ErrClosed
-	case st.deadlines != nil && st.deadlines.write.passed():
+	case st.rare != nil && st.rare.deadlines.write.passed():
 		return os.ErrDeadlineExceeded
 	}
 	return nil
@@ -90,9 +104,9 @@ func (st *stream) sendErr() error {
 
 // wakeSenders makes Sends that wait look again. Called with the lock held.
 func (st *stream) wakeSenders() {
-	if st.writable != nil {
-		close(st.writable)
-		st.writable = nil
+	if r := st.rare; r != nil && r.writable != nil {
+		close(r.writable)
+		r.writable = nil
 	}
 }
 
@@ -125,8 +139,8 @@ func (st *stream) Close(linger time.Duration) {
 	if !st.s.SendClosed() {
 		c.eng.SendData(st.s, nil, nil, true)
 	}
-	if !st.s.Closed() && st.linger == nil {
-		st.linger = time.AfterFunc(max(linger, 0), st.Abort)
+	if !st.s.Closed() && st.rarely().linger == nil {
+		st.rare.linger = time.AfterFunc(max(linger, 0), st.Abort)
 	}
 	st.settle()
 	c.f.Flush()
@@ -169,10 +183,8 @@ func (st *stream) discard() {
 		return
 	}
 	st.closed = true
-	if n := len(st.buf) - st.off; n > 0 {
-		st.consume(n)
-	}
-	st.dropBuffer()
+	st.consume(len(st.queued.rest()))
+	st.dropQueue()
 	st.wakeReceive()
 	st.wakeSenders()
 	st.tellSoon()

@@ -24,7 +24,9 @@ type Server struct {
 	AltSvc       AltSvc
 	IdleTimeout  time.Duration // closes a connection without streams (GOAWAY first); 0: none
 	WriteTimeout time.Duration // for one Write to the network; default 30 s
-	ErrorLog     *log.Logger   // panics of handlers; nil: the log package's standard logger
+	// Memory is what connections may hold together of what was received and not consumed, and of what waits to be written; nil: no limit.
+	Memory   *transport.Budget
+	ErrorLog *log.Logger // panics of handlers; nil: the log package's standard logger
 	// Violation, if set, is told every violation by a peer (for counters); it must not block.
 	Violation func(remote net.Addr, v *h2.Violation, detail string)
 
@@ -49,6 +51,20 @@ type ConnOptions struct {
 // Upgrade: websocket, Connection: Upgrade and Proto HTTP/2.0, with a [transport.Acceptor] in its context. Unknown :protocol: 501.
 // Shutdown and Close end it.
 func (s *Server) ServeConn(nc net.Conn, opt ConnOptions) {
+	sc := s.newConn(nc, opt)
+	if sc == nil {
+		nc.Close()
+		return
+	}
+	defer s.untrack(sc)
+	sc.serve()
+}
+
+// newConn does the TLS handshake and what comes before the first byte of HTTP/2; nil: there is none. It is a function of its
+// own because the stack of a goroutine that waits for input only shrinks if little of it is in use.
+//
+//go:noinline
+func (s *Server) newConn(nc net.Conn, opt ConnOptions) *serverConn {
 	if opt.BaseContext == nil {
 		opt.BaseContext = context.Background()
 	}
@@ -60,8 +76,7 @@ func (s *Server) ServeConn(nc net.Conn, opt ConnOptions) {
 		err := t.HandshakeContext(ctx)
 		cancel()
 		if err != nil {
-			nc.Close()
-			return
+			return nil
 		}
 		cs := t.ConnectionState()
 		state = &cs
@@ -75,19 +90,19 @@ func (s *Server) ServeConn(nc net.Conn, opt ConnOptions) {
 	}
 	sc := &serverConn{srv: s, opt: opt}
 	sc.conn = newConn(nc, cfg, s.WriteTimeout, sc)
-	sc.tls = state
+	sc.tls, sc.memory = state, s.Memory
 	if s.AltSvc.Header && s.AltSvc.Value != nil {
 		sc.altSvc = sc.appendAltSvc
 	}
 	if !s.track(sc) {
-		nc.Close()
-		return
+		return nil
 	}
-	defer s.untrack(sc)
-	sc.serve()
+	sc.begin()
+	return sc
 }
 
-func (sc *serverConn) serve() {
+// begin begins the first batch: it leaves with the lock held, for run.
+func (sc *serverConn) begin() {
 	c := sc.conn
 	c.f.Lock()
 	c.f.BeginLocked()
@@ -106,6 +121,10 @@ func (sc *serverConn) serve() {
 		c.reading.dispatching = true
 		c.reading.took = c.eng.Recv(time.Now(), c.reading.in)
 	}
+}
+
+func (sc *serverConn) serve() {
+	c := sc.conn
 	c.run(c.reading.gen)
 	<-c.done // a callback may have held this goroutine up while another one took over
 }
@@ -182,6 +201,11 @@ type serverConn struct {
 	told, telling bool
 	untold        atomic.Bool // there may be something to tell
 	violations    []violation // to be told
+
+	starting   []*exchange // starting[started:] have no goroutine at work yet
+	started    int
+	startWork  func() // work; a field, so that starting it does not allocate
+	remoteText string // of http.Request.RemoteAddr; "" until the first
 
 	altSvcFor string // the authority that the latest ALTSVC frame was for
 }

@@ -1,10 +1,13 @@
 package h2net
 
 import (
+	"errors"
 	"io"
+	"math/bits"
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/weftws/weft/internal/h2"
@@ -23,63 +26,111 @@ import (
 type stream struct {
 	c          *conn
 	s          *h2.Stream // not to be touched when released
-	id         uint32
-	prev, next *stream // of conn.streams
+	prev, next *stream    // of conn.streams
 
 	recv func(p []byte, err error) // set by Handle
 
-	// buf[off:] was received and not yet taken by the application: no credit was given for it.
-	buf  []byte
-	off  int
-	lent []byte        // what the last Receive returned
-	wait chan struct{} // has room for one; made by the first Receive that waits
-	// writable is closed when Sends that wait should look again; nil while none waits.
-	writable chan struct{}
-
-	deadlines *deadlines  // nil while none was set
-	linger    *time.Timer // of Close
-
+	queued *recvQueue // no credit was given for it
+	lent   *recvQueue // what the last Receive returned, or what recv has
+	// wait is of a Receive that waits; a channel would cost seven times as much. Whoever takes waiting back calls Done.
+	wait     sync.WaitGroup
 	exchange *exchange // the server's request, while its handler runs
 	request  *Call     // the client's request, until its answer has come
-	trailers http.Header
+	rare     *rarities // nil while there are none
 
 	err error // why the stream ended before its time: *StreamError, *ConnError
 
+	id uint32
+	// The last Receive returned 1<<expected bytes or less: as large a buffer the next one's begins with.
+	expected uint8
 	eof      bool // the peer ended its side
 	closed   bool // Close or Abort was called
 	busy     bool // a goroutine is in recv
 	told     bool // recv had its last call
 	sending  bool // a Send is in the middle of its unit
-	waiting  bool // a Receive waits
+	parked   bool // a Receive is in wait
+	waiting  bool // ... and was not woken
 	released bool
-	done     chan struct{} // made on demand, closed when released
 
 	awaitsEnd  bool // in conn.awaitingEnd
 	resetAtEnd bool // RST_STREAM(NO_ERROR) follows what is queued
+}
+
+// rarities are what few open streams have.
+type rarities struct {
+	deadlines deadlines
+	linger    *time.Timer // of Close
+	trailers  http.Header
+	done      chan struct{} // closed when the stream is released; nil while nobody wants to know
+	writable  chan struct{} // closed when Sends that wait should look again; nil while none waits
+}
+
+// end is called when the stream is released.
+func (r *rarities) end() {
+	if r.done != nil {
+		close(r.done)
+	}
+	if r.linger != nil {
+		r.linger.Stop()
+	}
+	r.deadlines.stop()
+}
+
+// trailers are those of the peer, if they have come.
+func (st *stream) trailers() http.Header {
+	if st.rare == nil {
+		return nil
+	}
+	return st.rare.trailers
+}
+
+func (st *stream) rarely() *rarities {
+	if st.rare == nil {
+		st.rare = new(rarities)
+	}
+	return st.rare
 }
 
 // Receive implements transport.Stream.
 func (st *stream) Receive() ([]byte, error) {
 	f := &st.c.f
 	f.Lock()
-	transport.PutBuffer(st.lent)
+	st.lent.free()
 	st.lent = nil
 	for {
-		if len(st.buf) > st.off && !st.closed {
-			p := st.buf[st.off:]
-			st.lent, st.buf, st.off = st.buf, nil, 0
-			st.consume(len(p))
-			st.settle()
-			st.flushCredit()
-			return p, nil
+		if p, err := st.take(); p != nil || err != nil {
+			return p, err
 		}
-		if err := st.recvErr(); err != nil {
-			f.Unlock()
-			return nil, err
+		if !st.waitInput() {
+			return nil, errReceivers
 		}
-		st.dropBuffer()
-		st.waitInput()
 	}
+}
+
+// take is Receive without waiting. Called with the lock held, and keeps it if it returns nothing.
+//
+//go:noinline
+func (st *stream) take() ([]byte, error) {
+	if st.queued != nil && !st.closed {
+		p := st.lend()
+		st.expected = uint8(bits.Len(uint(len(p) - 1)))
+		st.settle()
+		st.flushCredit()
+		return p, nil
+	}
+	err := st.recvErr()
+	if err != nil {
+		st.c.f.Unlock()
+	}
+	return nil, err
+}
+
+// lend takes what is queued and gives credit for it.
+func (st *stream) lend() []byte {
+	p := st.queued.rest()
+	st.lent, st.queued = st.queued, nil
+	st.consume(len(p))
+	return p
 }
 
 // read is Receive for an io.Reader.
@@ -87,12 +138,12 @@ func (st *stream) read(p []byte) (int, error) {
 	f := &st.c.f
 	f.Lock()
 	for {
-		if len(st.buf) > st.off && !st.closed {
-			n := copy(p, st.buf[st.off:])
-			st.off += n
+		if st.queued != nil && !st.closed {
+			n := copy(p, st.queued.rest())
+			st.queued.off += n
 			st.consume(n)
-			if st.off == len(st.buf) {
-				st.dropBuffer()
+			if len(st.queued.rest()) == 0 {
+				st.dropQueue()
 				st.settle()
 			}
 			st.flushCredit()
@@ -102,7 +153,9 @@ func (st *stream) read(p []byte) (int, error) {
 			f.Unlock()
 			return 0, err
 		}
-		st.waitInput()
+		if !st.waitInput() {
+			return 0, errReceivers
+		}
 	}
 }
 
@@ -115,29 +168,34 @@ func (st *stream) recvErr() error {
 		return io.EOF
 	case st.err != nil:
 		return st.err
-	case st.deadlines != nil && st.deadlines.read.passed():
+	case st.rare != nil && st.rare.deadlines.read.passed():
 		return os.ErrDeadlineExceeded
 	}
 	return nil
 }
 
-// waitInput waits for a change, without the lock.
-func (st *stream) waitInput() {
-	if st.wait == nil {
-		st.wait = make(chan struct{}, 1)
+// waitInput waits for a change, without the lock. It returns false, and without the lock, if somebody else does already.
+func (st *stream) waitInput() bool {
+	if st.parked {
+		st.c.f.Unlock()
+		return false
 	}
-	st.waiting = true
+	st.parked, st.waiting = true, true
+	st.wait.Add(1)
 	st.c.f.Unlock()
-	<-st.wait
+	st.wait.Wait()
 	st.c.f.Lock()
-	st.waiting = false
+	st.parked = false
+	return true
 }
+
+var errReceivers = errors.New("two goroutines receive from one stream")
 
 // wakeReceive makes a Receive that waits look again.
 func (st *stream) wakeReceive() {
 	if st.waiting {
 		st.waiting = false
-		signal(st.wait)
+		st.wait.Done()
 	}
 }
 
@@ -156,12 +214,9 @@ func (st *stream) flushCredit() {
 	}
 }
 
-// dropBuffer gives the empty receive buffer back.
-func (st *stream) dropBuffer() {
-	if st.buf != nil {
-		transport.PutBuffer(st.buf)
-		st.buf, st.off = nil, 0
-	}
+func (st *stream) dropQueue() {
+	st.queued.free()
+	st.queued = nil
 }
 
 // Handle implements transport.Stream.
@@ -175,7 +230,7 @@ func (st *stream) Handle(recv func(p []byte, err error)) {
 
 // recvData takes an EventData. It returns st if its callback is to be called now, with the bytes.
 func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
-	p := ev.Data[:len(ev.Data):len(ev.Data)]
+	p := ev.Data
 	if ev.End {
 		st.eof = true
 	}
@@ -184,8 +239,9 @@ func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
 		st.c.eng.Consume(st.s, ev.Size)
 		st.settle()
 	case st.recv != nil && !st.busy:
-		st.c.eng.Consume(st.s, ev.Size)
-		return st, p
+		p = st.join(p)
+		st.c.eng.Consume(st.s, len(p))
+		return st, p[:len(p):len(p)]
 	default:
 		st.queue(p)
 		if st.recv == nil {
@@ -195,25 +251,39 @@ func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
 	return nil, nil
 }
 
+// join moves what follows in small frames behind p, so that one call of the callback is enough. All of it lies in what was
+// read, with nothing but frame headers between.
+func (st *stream) join(p []byte) []byte {
+	for !st.eof && len(p) < maxJoined {
+		next := st.c.eng.NextData(st.s, maxJoinedFrame)
+		if next == nil {
+			break
+		}
+		st.eof = next.End
+		n := len(p)
+		p = p[:n+len(next.Data)]
+		copy(p[n:], next.Data)
+	}
+	return p
+}
+
 // wakeSoon is wakeReceive at the end of the batch.
 func (st *stream) wakeSoon() {
 	if st.waiting {
 		st.waiting = false
-		st.c.reading.wakes = append(st.c.reading.wakes, st.wait)
+		st.c.reading.wakes = append(st.c.reading.wakes, st)
 	}
 }
 
-// queue keeps a copy of p in the receive buffer. The window bounds what can come together there.
+// queue keeps a copy of p for later. The window bounds what can come together there.
 func (st *stream) queue(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	if need := len(st.buf) + len(p); need > cap(st.buf) {
-		grown := append(transport.GetBuffer(max(need, 2*cap(st.buf))), st.buf[st.off:]...)
-		transport.PutBuffer(st.buf)
-		st.buf, st.off = grown, 0
+	if st.queued == nil {
+		st.queued = recvQueues.Get().(*recvQueue)
 	}
-	st.buf = append(st.buf, p...)
+	st.queued.append(p, min(1<<st.expected, maxExpected))
 }
 
 // recvEnd takes the peer's END_STREAM without DATA.
@@ -268,10 +338,10 @@ func (st *stream) end(err *ConnError) {
 
 // owes reports whether the callback has to be called.
 func (st *stream) owes() bool {
-	return st.recv != nil && !st.told && (len(st.buf) > st.off || st.closed || st.eof || st.err != nil)
+	return st.recv != nil && !st.told && (st.queued != nil || st.closed || st.eof || st.err != nil)
 }
 
-// owed returns what the callback is to be called with next, or nothing. Bytes go back to the pool by putBuffer.
+// owed returns what the callback is to be called with next, or nothing. Bytes are lent.
 func (st *stream) owed() ([]byte, error) {
 	switch {
 	case !st.owes():
@@ -279,23 +349,14 @@ func (st *stream) owed() ([]byte, error) {
 	case st.closed:
 		st.told = true
 		return nil, net.ErrClosed
-	case len(st.buf) > st.off:
-		p := st.buf[st.off:]
-		st.buf, st.off = nil, 0
-		st.consume(len(p))
-		return p, nil
+	case st.queued != nil:
+		return st.lend(), nil
 	}
 	st.told = true
 	if st.eof {
 		return nil, io.EOF
 	}
 	return nil, st.err
-}
-
-func (st *stream) putBuffer(p []byte) {
-	if p != nil {
-		transport.PutBuffer(p)
-	}
 }
 
 // Info implements transport.Stream.
@@ -310,19 +371,20 @@ func (st *stream) Info() transport.Info {
 func (st *stream) Done() <-chan struct{} {
 	st.c.f.Lock()
 	defer st.c.f.Unlock()
-	if st.done == nil {
-		st.done = make(chan struct{})
+	r := st.rarely()
+	if r.done == nil {
+		r.done = make(chan struct{})
 		if st.released {
-			close(st.done)
+			close(r.done)
 		}
 	}
-	return st.done
+	return r.done
 }
 
 // settle frees everything when nobody needs the stream any more: both sides ended, the input was taken, and no handler
 // of the server's is at it.
 func (st *stream) settle() {
-	if st.released || st.exchange != nil || st.request != nil || len(st.buf) > st.off || st.busy {
+	if st.released || st.exchange != nil || st.request != nil || st.queued != nil || st.busy {
 		return
 	}
 	if st.recv != nil && !st.told || !st.eof && !st.closed && st.err == nil {
@@ -335,19 +397,23 @@ func (st *stream) settle() {
 		return
 	}
 	st.released = true
-	if st.done != nil {
-		close(st.done)
+	if r := st.rare; r != nil {
+		r.end()
 	}
-	if st.linger != nil {
-		st.linger.Stop()
-	}
-	st.deadlines.stop()
-	st.dropBuffer()
 	if st.c.err == nil {
 		st.c.eng.Release(st.s)
 	}
 	st.c.remove(st)
 }
+
+const (
+	// maxJoinedFrame is the largest payload that is moved to come with what was before it, maxJoined when it is enough.
+	maxJoinedFrame = 2 << 10
+	maxJoined      = 16 << 10
+
+	// maxExpected bounds the buffer that a stream begins with, in bytes.
+	maxExpected = 256 << 10
+)
 
 // Names that read better than wire's at their places.
 const (

@@ -1,0 +1,260 @@
+package weft_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/weftws/weft"
+)
+
+// A client that asks for much and opens no window loses its streams; one that does not read its socket, its connection.
+func TestAttackSlowReaders(t *testing.T) {
+	quick := func(s *weft.Server) { s.Options.WriteTimeout = 200 * time.Millisecond }
+	noWindow := http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}
+	t.Run("no window", func(t *testing.T) { // CVE-2019-9517
+		a := newArena(t, false, quick)
+		a.beside(32<<20, func() {
+			x := a.attackH2(false, noWindow)
+			for range 100 {
+				x.get("/large", true)
+			}
+			x.flush()
+			x.sees("the resets", func() bool { return x.resets["ENHANCE_YOUR_CALM"] == 100 })
+		})
+		a.wantCount("http2/stream-stalled", 100)
+		a.await("the handlers' end", func() bool { return a.writers.Load() == 0 })
+	})
+	t.Run("no window of the connection", func(t *testing.T) {
+		a := newArena(t, false, quick)
+		a.beside(32<<20, func() {
+			x := a.attackH2(false, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+			for range 100 {
+				x.get("/large", true)
+			}
+			x.flush()
+			x.sees("the resets", func() bool { return x.resets["ENHANCE_YOUR_CALM"] == 100 })
+		})
+		a.wantCount("http2/stream-stalled", 100)
+	})
+	t.Run("echoes without a window", func(t *testing.T) {
+		a := newArena(t, false, quick)
+		a.beside(32<<20, func() {
+			x := a.attackH2(false, noWindow)
+			x.open("/ws")
+			x.fr.WriteData(1, false, bin(strings.Repeat("x", 10000)).append(nil, true))
+			x.flush()
+			x.sees("the reset", func() bool { return x.resets["ENHANCE_YOUR_CALM"] == 1 })
+		})
+		a.wantCount("http2/stream-stalled", 1)
+	})
+	t.Run("a socket that is not read", func(t *testing.T) {
+		a := newArena(t, false, quick)
+		a.beside(64<<20, func() {
+			x := a.attackH2(true, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+			x.fr.WriteWindowUpdate(0, 1<<30)
+			for range 100 {
+				x.get("/large", true)
+			}
+			x.flush()
+			a.await("the handlers", func() bool { return a.writers.Load() > 0 })
+			a.await("the handlers' end", func() bool { return a.writers.Load() == 0 })
+		})
+	})
+}
+
+// What many WebSockets and connections together make the server keep is bounded, whatever each of them may.
+func TestAttackMemory(t *testing.T) {
+	limited := func(s *weft.Server) { s.Options.MaxMemory = 8 << 20 }
+	t.Run("messages that do not end", func(t *testing.T) {
+		a := newArena(t, false, limited)
+		a.beside(64<<20, func() {
+			var attackers []*wsAttacker
+			for range 40 {
+				w := a.attackWS(false, false)
+				attackers = append(attackers, w)
+				w.flood(fragments(strings.Repeat("x", 45000)), 20)
+			}
+			told := make(chan weft.StatusCode, len(attackers))
+			for _, w := range attackers {
+				go func() { told <- w.closeCode() }()
+			}
+			for range 20 {
+				if code := <-told; code != weft.StatusTryAgainLater {
+					t.Errorf("an attacker was told %v", code)
+				}
+			}
+			for _, w := range attackers {
+				w.end()
+			}
+			for range len(attackers) - 20 {
+				<-told
+			}
+			a.await("the count", func() bool {
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				return a.counts["websocket/memory-exceeded"] >= 20
+			})
+		})
+		a.await("the memory", func() bool { return weft.HeldMemory(a.server) < 64<<10 })
+	})
+	t.Run("what nobody reads", func(t *testing.T) {
+		a := newArena(t, false, limited)
+		a.beside(64<<20, func() {
+			var attackers []*h2Attacker
+			for range 12 {
+				x := a.attackH2(false)
+				attackers = append(attackers, x)
+				for range 4 {
+					id := x.open("/deaf")
+					for range 15 {
+						x.fr.WriteData(id, false, make([]byte, 16384))
+					}
+				}
+				x.flush()
+			}
+			told := 0
+			a.await("the end of some", func() bool {
+				told = 0
+				for _, x := range attackers {
+					x.seen.Lock()
+					if x.goAway == "ENHANCE_YOUR_CALM" {
+						told++
+					}
+					x.seen.Unlock()
+				}
+				return told >= 2
+			})
+			a.await("the count", func() bool {
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				return a.counts["http2/memory-exceeded"] >= told
+			})
+			for _, x := range attackers {
+				x.nc.Close()
+			}
+		})
+		a.await("the memory", func() bool { return weft.HeldMemory(a.server) < 64<<10 })
+	})
+	// One large message each, and silence: its buffer goes back, although nothing follows.
+	t.Run("idle after a large message", func(t *testing.T) {
+		a := newArena(t, false, nil)
+		a.beside(96<<20, func() {
+			for range 30 {
+				w := a.attackWS(false, true)
+				w.send(bin(bomb(1<<20)).bits(4).append(nil, true))
+				w.readEcho()
+			}
+			a.await("the memory", func() bool { return weft.HeldMemory(a.server) == 0 })
+		})
+	})
+}
+
+// closeCode waits for a Close frame; 0: there is none.
+func (w *wsAttacker) closeCode() weft.StatusCode {
+	var head [4]byte
+	if _, err := io.ReadFull(w.r, head[:]); err != nil || head[0] != 0x88 {
+		return 0
+	}
+	return weft.StatusCode(binary.BigEndian.Uint16(head[2:]))
+}
+
+// readEcho reads one frame.
+func (w *wsAttacker) readEcho() {
+	w.Helper()
+	var head [4]byte
+	io.ReadFull(w.r, head[:2])
+	n := int64(head[1])
+	if n == 126 {
+		io.ReadFull(w.r, head[2:])
+		n = int64(binary.BigEndian.Uint16(head[2:]))
+	}
+	if _, err := io.CopyN(io.Discard, w.r, n); err != nil {
+		w.Fatalf("no echo: %v", err)
+	}
+}
+
+// Whoever does not get on with a handshake is let go: TCP, TLS, HTTP/1.1, HTTP/2.
+func TestAttackSlowHandshakes(t *testing.T) {
+	for _, attack := range []struct {
+		name  string
+		begin func(a *arena) io.ReadWriteCloser
+		drip  string // a byte at a time, as far as it goes
+		told  string // by GOAWAY
+		rule  string
+	}{
+		{name: "TCP alone", begin: func(a *arena) io.ReadWriteCloser { return a.connectTCP("") }},
+		{name: "ClientHello", begin: func(a *arena) io.ReadWriteCloser { return a.connectTCP("") }, drip: "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("r", 500)},
+		{name: "header", begin: func(a *arena) io.ReadWriteCloser { return a.connect("", "http/1.1") }, drip: "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 1000)},
+		{name: "preface", begin: func(a *arena) io.ReadWriteCloser { return a.connect("", "h2") }, drip: "PRI * HTT", told: "SETTINGS_TIMEOUT", rule: "settings-timeout"},
+		{name: "SETTINGS", begin: func(a *arena) io.ReadWriteCloser { return a.connect("", "h2") }, drip: http2.ClientPreface + "\x00\x00", told: "SETTINGS_TIMEOUT", rule: "settings-timeout"},
+	} {
+		t.Run(attack.name, func(t *testing.T) {
+			a := newArena(t, false, func(s *weft.Server) { s.ReadHeaderTimeout = 150 * time.Millisecond })
+			a.beside(16<<20, func() {
+				c := attack.begin(a)
+				defer c.Close()
+				ctx, stop := context.WithCancel(a.Context())
+				drips := make(chan struct{})
+				go func() {
+					defer close(drips)
+					tick := time.NewTicker(5 * time.Millisecond)
+					defer tick.Stop()
+					for i := 0; i < len(attack.drip) && ctx.Err() == nil; i++ {
+						if _, err := io.WriteString(c, attack.drip[i:i+1]); err != nil {
+							return
+						}
+						select {
+						case <-tick.C:
+						case <-ctx.Done():
+						}
+					}
+				}()
+				start := time.Now()
+				var heard bytes.Buffer
+				io.Copy(&heard, c) // until the server has had enough
+				if d := time.Since(start); d < 100*time.Millisecond || d > attackPatience {
+					t.Errorf("the attacker was let go after %v", d)
+				}
+				stop()
+				<-drips
+				if got := goAwayIn(heard.Bytes()); got != attack.told {
+					t.Errorf("the attacker was told %q, want %q", got, attack.told)
+				}
+			})
+			if attack.rule != "" {
+				a.wantCount("http2/"+attack.rule, 1)
+			}
+		})
+	}
+	t.Run("field block", func(t *testing.T) {
+		a := newArena(t, false, func(s *weft.Server) { s.ReadHeaderTimeout = 150 * time.Millisecond })
+		a.beside(16<<20, func() {
+			x := a.attackH2(false)
+			x.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: x.encode(":method: GET")})
+			x.flush()
+			x.wantGoAway(http2.ErrCodeEnhanceYourCalm)
+		})
+		a.wantCount("http2/headers-timeout", 1)
+	})
+}
+
+// goAwayIn finds the code of a GOAWAY among frames.
+func goAwayIn(b []byte) string {
+	fr := http2.NewFramer(io.Discard, bytes.NewReader(b))
+	for {
+		f, err := fr.ReadFrame()
+		if err != nil {
+			return ""
+		}
+		if g, ok := f.(*http2.GoAwayFrame); ok {
+			return g.ErrCode.String()
+		}
+	}
+}
