@@ -47,8 +47,9 @@ type Conn struct {
 	closeSent     bool
 	closeReceived bool
 	finished      bool
+	answering     bool // a goroutine sends the Close frame that answers the peer's, and then ends the Conn
 
-	mu sync.Mutex // guards what follows and the three above; never held across I/O
+	mu sync.Mutex // guards what follows and the four above; never held across I/O
 	// Invariant: err is set once, and then does not change; it is what every later Read returns.
 	err   error
 	hooks atomic.Pointer[cancelHooks] // set once, with mu held; nil: no context has had a Done
@@ -63,7 +64,6 @@ type rarities struct {
 	pings     map[string]chan struct{}
 	pongDue   []byte // the latest Ping that found no room for its Pong; nil: none
 	pongWaits bool   // a goroutine waits for room for pongDue
-	answering bool   // one sends the Close frame that answers the peer's, and then ends the Conn
 	keepalive *time.Timer
 	closing   bool // keepalive has become the end of the wait for the peer's Close frame
 	pinged    bool // a Ping was sent at the last keepalive tick

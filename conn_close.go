@@ -36,7 +36,7 @@ func (c *Conn) Close(code StatusCode, reason string) error {
 // net.ErrClosed if the Conn was closed already, by the peer too: the answer to its Close frame still goes out.
 func (c *Conn) CloseNow() error {
 	c.mu.Lock()
-	answering := c.rare != nil && c.rare.answering
+	answering := c.answering
 	c.mu.Unlock()
 	if answering {
 		return closedError("close")
@@ -274,7 +274,7 @@ func (c *Conn) endWith(err error, code StatusCode, reason string) {
 		}
 	}
 	c.mu.Lock()
-	c.rarely().answering = true
+	c.answering = true
 	c.mu.Unlock()
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)

@@ -252,7 +252,7 @@ func (c *client) work(ctx context.Context, only string) {
 		c.quiet.RLock()
 		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		if err := s.run(one, c); err != nil {
-			c.faults.add(c.name+", "+s.name, err)
+			c.wrong(c.name+", "+s.name, err)
 		}
 		cancel()
 		c.quiet.RUnlock()

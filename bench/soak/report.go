@@ -16,8 +16,15 @@ func (p progress) line(r *run) string {
 		messages, bytes, dialed = messages+c.messages.Load(), bytes+c.bytes.Load(), dialed+c.dialed.Load()
 	}
 	seconds := p.at.Sub(r.begun).Seconds()
-	return fmt.Sprintf("%6.0f s  open %d  dialed %d  echoed %d (%.0f/s, %.1f MB/s)  cores %.2f (limit %.1f)  faults %d",
-		seconds, r.openNow(), dialed, messages, float64(messages)/seconds, float64(bytes)/seconds/1e6, p.cpu.Seconds()/seconds, r.cores, r.faults.count())
+	return fmt.Sprintf("%6.0f s  open %d  dialed %d  echoed %d (%.0f/s, %.1f MB/s)  cores %.2f (limit %.1f)  late %d  faults %d",
+		seconds, r.openNow(), dialed, messages, float64(messages)/seconds, float64(bytes)/seconds/1e6, p.cpu.Seconds()/seconds, r.cores, r.late.Load(), r.faults.count())
+}
+
+func (r *run) dialedAll() (n int64) {
+	for _, c := range r.clients {
+		n += c.dialed.Load()
+	}
+	return n
 }
 
 func (s sample) line() string {
@@ -83,6 +90,12 @@ func (r *run) verdict() error {
 }
 
 func (r *run) result() error {
+	if late := r.late.Load(); late > 0 {
+		fmt.Printf("%d were late on a machine whose processors others wanted (%d of 1000 may be), at last: %s\n", late, maxLate, *r.last.Load())
+		if late*1000 > r.dialedAll()*maxLate {
+			r.faults.add("verdict", fmt.Errorf("%d of %d WebSockets were late", late, r.dialedAll()))
+		}
+	}
 	if n := r.faults.count(); n > 0 {
 		for _, f := range r.faults.list() {
 			fmt.Println(f)

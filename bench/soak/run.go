@@ -19,6 +19,7 @@ import (
 // A run is the clients' process.
 type run struct {
 	faults
+	lateness
 	server   *process
 	roots    *x509.CertPool
 	pacer    pacer
@@ -74,8 +75,10 @@ func (r *run) drive(total, every time.Duration, workers int) {
 		for range workers {
 			wg.Go(func() { c.work(ctx, r.only) })
 			wg.Go(func() {
-				if err := c.stay(ctx); err != nil {
-					r.faults.add(c.name+", staying", err)
+				for ctx.Err() == nil {
+					if err := c.stay(ctx); err != nil {
+						r.wrong(c.name+", staying", err)
+					}
 				}
 			})
 		}
@@ -91,6 +94,13 @@ func (r *run) drive(total, every time.Duration, workers int) {
 		r.faults.add("end", err)
 	}
 	r.table(base)
+}
+
+// wrong takes err for a fault, unless the machine may be to blame.
+func (r *run) wrong(where string, err error) {
+	if !r.excuse(where, err) {
+		r.faults.add(where, err)
+	}
 }
 
 var versions = map[string][]weft.Rung{
