@@ -110,12 +110,12 @@ func (x *crossing) request(own bool) *http.Request {
 	r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor = http.MethodGet, "HTTP/1.1", 1, 1
 	r.Body, r.ContentLength = http.NoBody, 0
 	delete(h, ":protocol")
+	f := &[4]string{"websocket", "Upgrade", "13"} // the values of the fields, in one piece
 	if x.native == nil {
-		h["Upgrade"] = []string{"websocket"}
-		h["Connection"] = []string{"Upgrade"}
+		h["Upgrade"], h["Connection"] = f[0:1:1], f[1:2:2]
 	}
 	if len(h[fieldVersion]) == 0 {
-		h[fieldVersion] = []string{"13"}
+		h[fieldVersion] = f[2:3:3]
 	}
 	if keys := h[fieldKey]; len(keys) == 1 && isKey(keys[0]) {
 		x.key = keys[0]
@@ -123,7 +123,8 @@ func (x *crossing) request(own bool) *http.Request {
 		var random [16]byte
 		rand.Read(random[:])
 		x.key, x.ownKey = handshake.NewKey(random), true
-		h[fieldKey] = []string{x.key}
+		f[3] = x.key
+		h[fieldKey] = f[3:]
 	}
 	r.Header = h
 	return r
