@@ -128,12 +128,12 @@ func (x *crossing) request(own bool) *http.Request {
 	if x.messages != nil {
 		delete(h, fieldExtensions) // weft's to agree on
 	}
+	f := &[4]string{"websocket", "Upgrade", "13"} // the values of the fields, in one piece
 	if x.native == nil {
-		h["Upgrade"] = []string{"websocket"}
-		h["Connection"] = []string{"Upgrade"}
+		h["Upgrade"], h["Connection"] = f[0:1:1], f[1:2:2]
 	}
 	if len(h[fieldVersion]) == 0 {
-		h[fieldVersion] = []string{"13"}
+		h[fieldVersion] = f[2:3:3]
 	}
 	if keys := h[fieldKey]; len(keys) == 1 && isKey(keys[0]) {
 		x.key = keys[0]
@@ -141,7 +141,8 @@ func (x *crossing) request(own bool) *http.Request {
 		var random [16]byte
 		rand.Read(random[:])
 		x.key, x.ownKey = handshake.NewKey(random), true
-		h[fieldKey] = []string{x.key}
+		f[3] = x.key
+		h[fieldKey] = f[3:]
 	}
 	r.Header = h
 	return r

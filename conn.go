@@ -94,10 +94,18 @@ func (r *rarities) stopKeepalive() {
 	}
 }
 
-// dialed is what only a client's Conn has.
+// dialed is what only a client's Conn has: what its Trace cannot find out later.
 type dialed struct {
-	trace   *Trace
-	confirm func() // guarded by reading: told once that a valid frame has come; nil: nobody, or told
+	url        string
+	rung       Rung
+	attempts   []Attempt
+	roundTrips int32
+	reused     bool
+	confirm    func() // guarded by reading: told once that a valid frame has come; nil: nobody, or told
+}
+
+func (d *dialed) trace() Trace {
+	return Trace{URL: d.url, Rung: d.rung, Reused: d.reused, RoundTrips: int(d.roundTrips), Attempts: d.attempts}
 }
 
 const (
@@ -112,13 +120,18 @@ const (
 )
 
 func newConn(s transport.Stream, opt *connOptions) *Conn {
-	c := &Conn{stream: s, send: *proto.NewSender(opt.proto()), opt: opt}
+	c := new(Conn)
+	c.init(s, opt)
+	return c
+}
+
+func (c *Conn) init(s transport.Stream, opt *connOptions) {
+	c.stream, c.opt, c.send = s, opt, *proto.NewSender(opt.proto())
 	if opt.observer != nil {
 		c.rarely().observed = &observation{start: time.Now()}
 	}
 	c.SetReadLimit(cmp.Or(opt.readLimit, defaultReadLimit))
 	c.startKeepalive()
-	return c
 }
 
 // Subprotocol returns the subprotocol that was agreed on, or "".

@@ -48,17 +48,33 @@ func (r *race) succeed(o negotiate.Succeed) {
 			}
 		}
 	}
-	trace := &Trace{
-		URL: r.url.String(), Rung: o.Rung, Reused: o.Reused, RoundTrips: r.machine.RoundTrips(), Attempts: r.account(),
+	d := dialed{
+		url: r.url.String(), rung: o.Rung, reused: o.Reused, roundTrips: int32(r.machine.RoundTrips()), confirm: confirm,
 	}
 	if r.carried != nil {
-		r.tunnel = newTunnel(a.stream, a.response.Header, trace, confirm)
+		d.attempts = r.account()
+		r.tunnel = newTunnel(a.stream, a.response.Header, &d)
 	} else {
-		r.conn = newConn(a.stream, r.connOptions(a.agreed).shared())
-		r.conn.dialed = &dialed{trace, confirm}
+		r.conn = r.newConn(a, d)
 	}
 	r.response = a.response
 	a.stream, a.response, a.call = nil, nil, nil // the caller's now
+}
+
+// newConn makes the Conn of a in one piece with what it keeps of the Dial, so that it does not pin what else is garbage now.
+func (r *race) newConn(a *attempt, d dialed) *Conn {
+	var whole struct {
+		Conn
+		dialed
+		attempts [1]Attempt
+		steps    [1]Step
+	}
+	d.attempts = r.accountIn(whole.attempts[:0], whole.steps[:0])
+	whole.dialed = d
+	c := &whole.Conn
+	c.init(a.stream, r.connOptions(a.agreed).shared())
+	c.dialed = &whole.dialed
+	return c
 }
 
 func (r *race) connOptions(a handshake.Agreement) connOptions {

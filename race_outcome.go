@@ -158,13 +158,16 @@ func (r *race) event(attempt int, name, detail string) {
 }
 
 // account puts the machine's account and the executor's together.
-func (r *race) account() []Attempt {
-	var list []Attempt
+func (r *race) account() []Attempt { return r.accountIn(nil, nil) }
+
+// accountIn is account in the storage given, as far as that goes: steps for those of the first attempt.
+func (r *race) accountIn(list []Attempt, steps []Step) []Attempt {
 	for _, m := range r.machine.Attempts() {
 		t := Attempt{ID: m.ID, Rung: m.Rung, ALPN: m.ALPN, Verdict: m.Verdict, Reason: m.Reason}
 		if a := r.attempts[m.ID]; a != nil {
 			t.Addr = a.addr
-			t.Steps = append(t.Steps, a.steps...)
+			t.Steps = append(steps, a.steps...)
+			steps = nil
 		}
 		list = append(list, t)
 	}

@@ -202,7 +202,7 @@ func fromMilliseconds(ms float64) time.Duration {
 func (c *Conn) Trace() Trace {
 	var t Trace
 	if c.dialed != nil {
-		t = *c.dialed.trace
+		t = c.dialed.trace()
 	}
 	t.ridesOn(c.stream.Info())
 	t.Subprotocol = c.opt.subprotocol

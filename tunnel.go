@@ -22,16 +22,16 @@ type tunnel struct {
 	trace Trace
 }
 
-func newTunnel(s transport.Stream, h http.Header, trace *Trace, confirm func()) *tunnel {
-	t := &tunnel{streamConn: &streamConn{stream: s}, trace: *trace}
+func newTunnel(s transport.Stream, h http.Header, d *dialed) *tunnel {
+	t := &tunnel{streamConn: &streamConn{stream: s}, trace: d.trace()}
 	t.trace.Subprotocol = h.Get(fieldProtocol)
-	if confirm != nil {
+	if d.confirm != nil {
 		first := &firstFrame{extended: len(h[fieldExtensions]) > 0}
 		t.seen = func(p []byte) {
 			if done, valid := first.recv(p); done {
 				t.seen = nil
 				if valid {
-					confirm()
+					d.confirm()
 				}
 			}
 		}

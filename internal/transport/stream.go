@@ -81,8 +81,20 @@ type Acceptor interface {
 }
 
 // WithAcceptor returns ctx with a in it.
-func WithAcceptor(ctx context.Context, a Acceptor) context.Context {
-	return context.WithValue(ctx, acceptorKey{}, a)
+func WithAcceptor(ctx context.Context, a Acceptor) context.Context { return &AcceptorContext{ctx, a} }
+
+// An AcceptorContext is what WithAcceptor returns, for those who have a place for it.
+type AcceptorContext struct {
+	context.Context
+	Acceptor Acceptor
+}
+
+// Value implements context.Context.
+func (c *AcceptorContext) Value(key any) any {
+	if key == (acceptorKey{}) {
+		return c.Acceptor
+	}
+	return c.Context.Value(key)
 }
 
 // AcceptorFrom returns the Acceptor in ctx, or nil.

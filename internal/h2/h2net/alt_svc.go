@@ -2,6 +2,7 @@ package h2net
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/weftws/weft/internal/h2"
 )
@@ -84,7 +85,10 @@ func (cc *ClientConn) rememberOrigin(st *stream, req ConnectRequest) {
 	if cc.origins == nil {
 		cc.origins = make(map[uint32]string)
 	}
-	cc.origins[st.id] = req.Scheme + "://" + req.Authority
+	if scheme, authority, _ := strings.Cut(cc.lastOrigin, "://"); scheme != req.Scheme || authority != req.Authority {
+		cc.lastOrigin = req.Scheme + "://" + req.Authority
+	}
+	cc.origins[st.id] = cc.lastOrigin
 }
 
 // tellAdverts is called with the lock held, which it gives up meanwhile.

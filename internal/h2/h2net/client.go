@@ -31,8 +31,9 @@ type ClientConn struct {
 	telling bool
 	untold  atomic.Bool // one of them may be
 
-	adverts []advert          // to be told
-	origins map[uint32]string // of the requests, by stream identifier; nil while AltSvc is not set
+	adverts    []advert          // to be told
+	origins    map[uint32]string // of the requests, by stream identifier; nil while AltSvc is not set
+	lastOrigin string            // of the latest request: most are the same
 
 	lingerTimer *time.Timer // of Shutdown
 }

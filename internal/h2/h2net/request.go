@@ -27,9 +27,10 @@ type exchange struct {
 	body     requestBody
 	w        response
 	front    transport.Acceptor
-	connect  bool        // Extended CONNECT: what arrives is the tunnel's
-	accepted atomic.Bool // the handler took the stream; set with the connection's lock held
-	done     bool        // the handler has returned; guarded by the connection's lock
+	ctx      transport.AcceptorContext // the request's, where the stream can be accepted
+	connect  bool                      // Extended CONNECT: what arrives is the tunnel's
+	accepted atomic.Bool               // the handler took the stream; set with the connection's lock held
+	done     bool                      // the handler has returned; guarded by the connection's lock
 }
 
 // recvHeaders starts a request.
@@ -103,7 +104,6 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 	ex.handler = sc.opt.Handler
 	ex.w.ex = ex
 
-	ctx := sc.opt.BaseContext
 	switch {
 	case p.Method == "CONNECT" && p.Protocol == "":
 		// "The ":scheme" and ":path" pseudo-header fields MUST be omitted." RFC 9113, Section 8.5.
@@ -118,8 +118,7 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 		ex.connect = true
 		req.Method = http.MethodGet
 		values[n], values[n+1] = "websocket", "Upgrade"
-		h["Upgrade"], h["Connection"] = values[n:n+1:n+1], values[n+1:]
-		ctx = transport.WithAcceptor(ctx, ex)
+		h["Upgrade"], h["Connection"] = values[n:n+1:n+1], values[n+1:n+2:n+2]
 	}
 	if req.URL == nil {
 		u, err := url.ParseRequestURI(p.Path)
@@ -132,7 +131,12 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 	if !ex.connect {
 		ex.fillBody(&req, ev.End)
 	}
-	ctx, ex.cancel = context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(sc.opt.BaseContext)
+	ex.cancel = cancel
+	if p.Protocol == "websocket" {
+		ex.ctx = transport.AcceptorContext{Context: ctx, Acceptor: ex}
+		ctx = &ex.ctx
+	}
 	ex.req = req.WithContext(ctx)
 }
 
