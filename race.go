@@ -31,13 +31,14 @@ type race struct {
 	hints   []negotiate.Alternative // from HTTPS records
 	report  func(TraceEvent)
 
-	ctx      context.Context
-	start    time.Time
-	machine  *negotiate.Machine
-	outcomes chan negotiate.Outcome // from the goroutines that do what takes time
-	attempts map[int]*attempt
-	timer    *time.Timer // SetTimer's; nil: none
-	waits    *poolWait   // for another dial's probe; nil: it does not
+	ctx        context.Context
+	start      time.Time
+	machine    *negotiate.Machine
+	outcomes   chan negotiate.Outcome // from the goroutines that do what takes time
+	attempts   map[int]*attempt
+	timer      *time.Timer // SetTimer's; nil: none
+	probesOver int         // that the pool has not been told of
+	waits      *poolWait   // for another dial's probe; nil: it does not
 
 	// What Succeed or Fail left.
 	conn     *Conn
@@ -111,6 +112,7 @@ func (r *race) run(ctx context.Context) (*Conn, *http.Response, error) {
 			}
 			return r.machine.Report(time.Now(), o)
 		}))
+		r.wakeWaiting()
 	}
 	r.observeEnd()
 	return r.conn, r.response, r.err
@@ -262,10 +264,18 @@ func (r *race) stopWaiting() {
 	}
 }
 
-// endProbe wakes the dials that wait for a's connection, once.
+// endProbe says that a's connection is nothing to wait for any more, once. The dials that wait hear it when what was found out is
+// remembered: see wakeWaiting.
 func (r *race) endProbe(a *attempt) {
 	if a.probing {
 		a.probing = false
+		r.probesOver++
+	}
+}
+
+// wakeWaiting wakes the dials that wait for our probes that are over.
+func (r *race) wakeWaiting() {
+	for ; r.probesOver > 0; r.probesOver-- {
 		r.d.pool.endProbe(r.key)
 	}
 }

@@ -158,6 +158,9 @@ func (r *race) cleanUp(cancel context.CancelFunc) {
 	r.d.pool.passOn(r.key)
 	for _, a := range r.attempts {
 		r.endProbe(a)
+	}
+	r.wakeWaiting()
+	for _, a := range r.attempts {
 		a.release()
 		switch {
 		case a.cc == nil:
