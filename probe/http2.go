@@ -265,9 +265,9 @@ func (c *http2Conn) recvFields(h wire.FrameHeader, text string) {
 
 // parseField undoes how wire.Printer prints a field.
 func parseField(line string) (name, value string, ok bool) {
-	line = strings.TrimPrefix(line, "  ")
-	if line == "" || line[0] == '#' {
-		return "", "", false
+	line, ok = strings.CutPrefix(line, "  ")
+	if !ok || line == "" {
+		return "", "", false // "# more fields"
 	}
 	if quoted := quotedPrefix(line); quoted != "" {
 		name, _ = strconv.Unquote(quoted)

@@ -190,7 +190,7 @@ func (p *Printer) appendData(dst, b []byte) []byte {
 
 func appendField(dst []byte, f hpack.HeaderField) []byte {
 	dst = append(dst, "  "...)
-	if name := f.Name; name == "" || name[0] == '#' || !isPlain(name) || strings.Contains(name[1:], ":") || strings.Contains(name, " ") {
+	if name := f.Name; name == "" || !isPlain(name) || strings.Contains(name[1:], ":") || strings.Contains(name, " ") {
 		dst = strconv.AppendQuote(dst, name)
 	} else {
 		dst = append(dst, name...)
