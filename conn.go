@@ -62,8 +62,9 @@ type rarities struct {
 	pings     map[string]chan struct{}
 	pongDue   []byte // the latest Ping that found no room for its Pong; nil: none
 	keepalive *time.Timer
-	pinged    bool // a Ping was sent at the last keepalive tick
-	doubted   bool // ... and not answered by this one
+	pinged    bool        // a Ping was sent at the last keepalive tick
+	doubted   bool        // ... and not answered by this one
+	closing   *time.Timer // ends the wait for the peer's Close frame where there is a Handler
 	observed  *observation
 }
 
@@ -83,9 +84,11 @@ func (c *Conn) observed() *observation {
 	return c.rare.observed
 }
 
-func (r *rarities) stopKeepalive() {
-	if r.keepalive != nil {
-		r.keepalive.Stop()
+func (r *rarities) stopTimers() {
+	for _, t := range []*time.Timer{r.keepalive, r.closing} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 }
 
@@ -162,7 +165,7 @@ func (c *Conn) terminate(err error, linger time.Duration) bool {
 	}
 	c.sendEnded.Store(true)
 	if r := c.rare; r != nil {
-		r.stopKeepalive()
+		r.stopTimers()
 		for _, ch := range r.pings {
 			close(ch)
 		}

@@ -31,7 +31,11 @@ func (c *Conn) Close(code StatusCode, reason string) error {
 	}
 	if c.handled.Load() {
 		// The transport reads; a callback of this Conn may be what is calling.
-		time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+		c.mu.Lock()
+		if !c.finished {
+			c.rarely().closing = time.AfterFunc(closeTimeout, func() { c.terminate(c.noClose(), 0) })
+		}
+		c.mu.Unlock()
 		return nil
 	}
 	return c.awaitClose()

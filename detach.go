@@ -21,7 +21,7 @@ func (c *Conn) detach() (transport.Detached, error) {
 		go c.observeDetached()
 	}
 	if c.rare != nil {
-		c.rare.stopKeepalive()
+		c.rare.stopTimers()
 	}
 	c.mu.Unlock()
 	if c.opt.registry != nil {
