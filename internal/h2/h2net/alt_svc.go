@@ -75,13 +75,7 @@ func (cc *ClientConn) rememberOrigin(st *stream, req ConnectRequest) {
 	if cc.opt.AltSvc == nil {
 		return
 	}
-	if len(cc.origins) >= 2*cc.nstreams+16 {
-		live := make(map[uint32]string, cc.nstreams)
-		for st := cc.streams; st != nil; st = st.next {
-			live[st.id] = cc.origins[st.id]
-		}
-		cc.origins = live
-	}
+	cc.trim()
 	if cc.origins == nil {
 		cc.origins = make(map[uint32]string)
 	}
@@ -89,6 +83,20 @@ func (cc *ClientConn) rememberOrigin(st *stream, req ConnectRequest) {
 		cc.lastOrigin = req.Scheme + "://" + req.Authority
 	}
 	cc.origins[st.id] = cc.lastOrigin
+}
+
+// trim forgets the origins of streams that are gone, when they are many: a map does not shrink by itself.
+func (cc *ClientConn) trim() {
+	if len(cc.origins) < 2*cc.nstreams+16 {
+		return
+	}
+	live := make(map[uint32]string, cc.nstreams)
+	for st := cc.streams; st != nil; st = st.next {
+		if origin, ok := cc.origins[st.id]; ok {
+			live[st.id] = origin
+		}
+	}
+	cc.origins = live
 }
 
 // tellAdverts is called with the lock held, which it gives up meanwhile.

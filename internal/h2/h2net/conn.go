@@ -74,6 +74,7 @@ type role interface {
 	pong(ev *h2.Event)
 	recvAdvert(ev *h2.Event)
 	ended() // err was set
+	trim()  // the connection is quiet
 	// hooks tells the owner what it is to be told, without the lock: at the end of a batch and where streams end. hooksSoon
 	// leaves that to another goroutine.
 	hooks()

@@ -1,7 +1,6 @@
 package h2net
 
 import (
-	"slices"
 	"time"
 
 	"github.com/weftws/weft/internal/transport"
@@ -92,7 +91,10 @@ func (c *conn) rest() {
 func (c *conn) trim() {
 	c.eng.Trim()
 	c.fields, c.names = nil, nil
-	c.reading.wakes = slices.Clip(c.reading.wakes)
+	c.role.trim()
+	if len(c.reading.wakes) == 0 {
+		c.reading.wakes = nil
+	}
 	if len(c.ending) == 0 {
 		c.ending = nil
 	}

@@ -276,6 +276,8 @@ func (sc *serverConn) ended() {
 	}
 }
 
+func (sc *serverConn) trim() {}
+
 func (sc *serverConn) violated(v *h2.Violation, detail string) {
 	if sc.srv.Violation != nil {
 		sc.violations = append(sc.violations, violation{v, detail})
