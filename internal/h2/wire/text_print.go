@@ -152,6 +152,9 @@ func (p *Printer) appendSmall(dst []byte, h FrameHeader, b []byte) (_ []byte, ok
 		if len(debug) > 0 {
 			dst = p.appendData(dst, debug)
 		}
+		if len(debug) > shortestRun && isRun(debug) {
+			dst = appendNumber(dst, " len=", uint32(len(debug)))
+		}
 		return dst, err == nil && !reservedBit(b)
 	case WindowUpdate:
 		inc, err := ParseWindowUpdate(b)
