@@ -44,6 +44,7 @@ type Conn struct {
 	out        []byte // what is to be written, in order; out[:outHead] is written
 	outHead    int
 	openData   openData
+	largeOut   bool  // out has DATA that came worthSwapping bytes or more at once
 	sendWindow int64 // what we may send on the connection
 	ready      readyQueue
 	spare      []*sendQueue // to be used again

@@ -118,7 +118,12 @@ func (p *pair) step() {
 	e := p.ends[p.rnd.IntN(2)]
 	switch n := p.rnd.IntN(10); {
 	case n < 3:
-		e.peer.wire = e.AppendOutput(e.peer.wire, 1+p.rnd.IntN(1<<p.rnd.IntN(18)))
+		limit := 1 + p.rnd.IntN(1<<p.rnd.IntN(18))
+		if out := e.SwapOutput(make([]byte, 0, limit)); out != nil {
+			e.peer.wire = append(e.peer.wire, out...)
+		} else {
+			e.peer.wire = e.AppendOutput(e.peer.wire, limit)
+		}
 		p.events(e)
 	case n < 6:
 		p.deliver(e)

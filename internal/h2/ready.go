@@ -64,9 +64,7 @@ func (c *Conn) AppendOutput(dst []byte, limit int) []byte {
 		c.compactOut()
 		return dst
 	}
-	c.out, c.outHead = c.out[:0], 0
-	c.openData = openData{}
-	c.replies = 0
+	c.emptied(c.out)
 	for c.sendWindow > 0 && c.ready.head != nil {
 		room := limit - (len(dst) - start) - wire.HeaderLen
 		if room < leastTurn && len(dst) > start {
@@ -78,14 +76,21 @@ func (c *Conn) AppendOutput(dst []byte, limit int) []byte {
 }
 
 // SwapOutput returns all of the output buffer, and makes dst's storage the new one, where that spares a copy worth it: it is
-// AppendOutput without one. nil: it is not.
+// AppendOutput without one. nil: it is not. Small frames are better written where the cache has just had others.
 func (c *Conn) SwapOutput(dst []byte) []byte {
-	if c.outHead > 0 || len(c.out) < worthSwapping || cap(dst) < len(c.out) {
+	if c.outHead > 0 || !c.largeOut || cap(dst) < len(c.out) {
 		return nil
 	}
 	out := c.out
-	c.out, c.openData, c.replies = dst[:0], openData{}, 0
+	c.emptied(dst)
 	return out
+}
+
+// emptied: all output was taken, and storage is for what comes next.
+func (c *Conn) emptied(storage []byte) {
+	c.out, c.outHead, c.largeOut = storage[:0], 0, false
+	c.openData = openData{}
+	c.replies = 0
 }
 
 // OutputSize is how many bytes AppendOutput and SwapOutput would like dst to have room for.
@@ -94,8 +99,8 @@ func (c *Conn) OutputSize() int { return len(c.out) - c.outHead }
 const (
 	// leastTurn is for how much payload a DATA frame is begun at the end of what is written at once.
 	leastTurn = 1 << 10
-	// worthSwapping: below it a copy costs nothing, and small buffers stay small.
-	worthSwapping = 8 << 10
+	// worthSwapping is from how much payload in one go a copy of the output buffer is spared.
+	worthSwapping = 4 << 10
 )
 
 // compactOut drops what is written from the front of the output buffer, if it is much.

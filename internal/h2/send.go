@@ -178,6 +178,9 @@ func (c *Conn) sendNow(s *Stream, head, body []byte, end bool) (restHead, restBo
 		}
 		last := end && n == left
 		c.extendOrBegin(s.ID, n, last)
+		if n >= worthSwapping {
+			c.largeOut = true
+		}
 		k := min(n, len(head))
 		c.out = append(append(c.out, head[:k]...), body[:n-k]...)
 		head, body = head[k:], body[n-k:]

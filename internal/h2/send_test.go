@@ -153,6 +153,43 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// What AppendOutput appends is as much as was asked for: DATA that waits is cut to fit.
+func TestOutputFillsItsBuffer(t *testing.T) {
+	v := converse(t, Config{Side: Server})
+	v.recv("WINDOW_UPDATE stream=0 +1000000\nSETTINGS INITIAL_WINDOW_SIZE=1000000")
+	v.wantEvents("Settings")
+	v.output()
+	v.SendData(v.answer(1), nil, make([]byte, 300_000), false)
+	for range 4 {
+		if out := v.AppendOutput(nil, 1<<16); len(out) != 1<<16 {
+			t.Fatalf("%d bytes, asked for 65536", len(out))
+		}
+	}
+}
+
+// Large output changes hands; small output, what has no room, and what is half written are copied.
+func TestSwapOutput(t *testing.T) {
+	v := converse(t, Config{Side: Server})
+	s := v.answer(1)
+	v.output()
+	v.SendData(s, nil, make([]byte, 100), false)
+	if v.SwapOutput(make([]byte, 0, 1<<16)) != nil {
+		t.Error("a small message changed hands")
+	}
+	v.SendData(s, nil, make([]byte, 8000), false)
+	if v.SwapOutput(make([]byte, 0, 8000)) != nil {
+		t.Error("8 KB changed hands for less")
+	}
+	if out := v.SwapOutput(make([]byte, 0, 1<<16)); len(out) < 8100 || cap(v.out) != 1<<16 || v.HasOutput() {
+		t.Errorf("got %d bytes for a buffer of %d", len(out), cap(v.out))
+	}
+	v.SendData(s, nil, make([]byte, 8000), false)
+	v.AppendOutput(nil, 10)
+	if v.SwapOutput(make([]byte, 0, 1<<16)) != nil {
+		t.Error("half of the output changed hands")
+	}
+}
+
 // A small message on one stream does not overtake others that wait for their turn.
 func TestTurnsComeBeforeTheDirectWay(t *testing.T) {
 	v := converse(t, Config{Side: Server})
