@@ -200,6 +200,32 @@ func TestTrim(t *testing.T) {
 	v.answer(3)
 }
 
+// A connection that had many streams does not keep the room for them.
+func TestTrimAfterManyStreams(t *testing.T) {
+	v := converse(t, Config{Side: Server})
+	const n = 100
+	for i := range uint32(n) {
+		v.answer(2*i + 1)
+	}
+	v.output()
+	v.Trim()
+	if v.mostStreams != n {
+		t.Errorf("the table is for %d streams, want %d", v.mostStreams, n)
+	}
+	for i := range uint32(n - 1) {
+		s := v.stream(2*i + 1)
+		v.Reset(testNow, s, wire.Cancel)
+		v.Release(s)
+	}
+	v.output()
+	v.Trim()
+	if v.mostStreams != 1 {
+		t.Errorf("the table is for %d streams, want 1", v.mostStreams)
+	}
+	v.stream(2*n - 1)
+	v.answer(2*n + 1)
+}
+
 func TestViolationTable(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range Violations() {

@@ -337,3 +337,31 @@ func BenchmarkReceiver(b *testing.B) {
 		})
 	}
 }
+
+// A Receiver knows nothing of its connection where it says so: another one goes on in its place.
+func TestSpare(t *testing.T) {
+	bothSides(t, func(t *testing.T, cfg Config, peer frame.Side) {
+		r := NewReceiver(cfg)
+		for _, tt := range []struct {
+			name string
+			in   []byte
+			want bool
+		}{
+			{"message", wire(peer, text("Hello")), true},
+			{"control frame", wire(peer, ping("Hello")), true},
+			{"part of a header", wire(peer, text("Hello"))[:1], false},
+			{"part of a message", wire(peer, text("Hello"))[:4], false},
+			{"Close frame", wire(peer, closing("\x03\xe8")), false},
+		} {
+			r.Reset(cfg)
+			for in := tt.in; len(in) > 0; {
+				_, n := r.Recv(in)
+				in = in[n:]
+			}
+			if got := r.Spare(); got != tt.want {
+				t.Errorf("after a %s: %v, want %v", tt.name, got, tt.want)
+			}
+			r.Close()
+		}
+	})
+}
