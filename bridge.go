@@ -162,11 +162,15 @@ func (x *crossing) Accept(h http.Header) (transport.Stream, error) {
 		return nil, fmt.Errorf("the request was answered with %d already", x.status)
 	}
 	s, err := x.open(h)
+	if err != nil {
+		x.status, x.refused = http.StatusInternalServerError, true // the client is gone: there is nobody to answer
+		return nil, err
+	}
 	x.stream = s
-	if err == nil && x.native != nil {
+	if x.native != nil {
 		x.r = nil // the handler may go on for as long as the WebSocket
 	}
-	return s, err
+	return s, nil
 }
 
 func (x *crossing) taken() bool { return x.conn != nil || x.stream != nil }
