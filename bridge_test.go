@@ -18,6 +18,7 @@ import (
 	"github.com/weftws/weft"
 	"github.com/weftws/weft/internal/handshake"
 	"github.com/weftws/weft/internal/simnet"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A tunnelHandler takes the WebSocket in the style of some library, and has the net.Conn echo bytes.
@@ -588,6 +589,26 @@ func TestDisableBridge(t *testing.T) {
 		})
 	}
 }
+
+// A client that has gone before the stream could be taken gets no answer after the answer.
+func TestBridgeAcceptLost(t *testing.T) {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}}
+	r = r.WithContext(transport.WithAcceptor(r.Context(), lostAcceptor{}))
+	w := httptest.NewRecorder()
+	weft.Bridge(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := weft.Accept(w, r, nil); err == nil {
+			t.Error("accepted")
+		}
+	})).ServeHTTP(w, r)
+	if w.Body.Len() > 0 || w.Code != http.StatusOK { // the recorder's own
+		t.Errorf("answered with %d, %s", w.Code, w.Body)
+	}
+}
+
+type lostAcceptor struct{}
+
+func (lostAcceptor) Accept(http.Header) (transport.Stream, error) { return nil, io.ErrUnexpectedEOF }
 
 // Accept takes the stream in a bridged handler, once, and the made up key is not answered.
 func TestBridgeAccept(t *testing.T) {

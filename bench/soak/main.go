@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/weftws/weft"
 )
 
 func main() {
@@ -37,11 +39,19 @@ func soak(args []string) error {
 	workers := fs.Int("workers", 16, "WebSockets under way for each version of HTTP that come and go, and as many that stay")
 	profiles := fs.String("memprofile", "", "write heap profiles of both processes into this directory with each sample")
 	only := fs.String("only", "", "run this scenario only")
+	over := fs.String("over", "", "use this version only: h1, h1+tls, h2 or h3")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if *every == 0 {
 		*every = min(*total/10, time.Minute)
+	}
+	if *over != "" {
+		rungs, ok := versions[*over]
+		if !ok {
+			return fmt.Errorf("-over %s is no version", *over)
+		}
+		versions = map[string][]weft.Rung{*over: rungs}
 	}
 	r, err := newRun(*cores, *only)
 	if err != nil {

@@ -84,7 +84,7 @@ func (s *Server) server() *http3.Server {
 		}
 		stream, conn := cmp.Or(s.StreamWindow, defaultStreamWindow), cmp.Or(s.ConnWindow, defaultConnWindow)
 		s.h3 = &http3.Server{
-			Handler: http.HandlerFunc(s.serveHTTP), TLSConfig: s.TLSConfig, IdleTimeout: s.IdleTimeout, MaxHeaderBytes: s.MaxHeaderBytes,
+			Handler: http.HandlerFunc(s.serveHTTP), TLSConfig: s.TLSConfig, MaxHeaderBytes: s.MaxHeaderBytes,
 			QUICConfig: s.limited(&quic.Config{
 				Allow0RTT: true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
 				InitialStreamReceiveWindow: min(stream, initialWindow), MaxStreamReceiveWindow: stream,
@@ -192,7 +192,8 @@ type serverConn struct {
 	mu       sync.Mutex
 	active   int // requests whose handlers run, and streams
 	draining bool
-	timer    *time.Timer // closes the connection
+	over     bool
+	timer    *time.Timer // closes the connection when nothing is active; nil: it may be idle for ever
 }
 
 // connected is told of each new connection, and returns the context of its requests.
@@ -210,6 +211,12 @@ func (s *Server) connected(ctx context.Context, q *quic.Conn) context.Context {
 	}
 	if s.Admit != nil {
 		go sc.admit()
+	}
+	if s.IdleTimeout > 0 {
+		// Choice: not quic-go's IdleTimeout, whose timer keeps a connection in memory until it fires, when that has long been over.
+		sc.mu.Lock()
+		sc.timer = time.AfterFunc(s.IdleTimeout, sc.closeIdle)
+		sc.mu.Unlock()
 	}
 	context.AfterFunc(q.Context(), sc.ended)
 	if stopping {
@@ -232,6 +239,7 @@ func (sc *serverConn) ended() {
 	delete(s.conns, sc)
 	s.mu.Unlock()
 	sc.mu.Lock()
+	sc.over = true
 	if sc.timer != nil {
 		sc.timer.Stop()
 	}
@@ -246,10 +254,15 @@ func (sc *serverConn) ended() {
 func (sc *serverConn) drain() {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
-	if !sc.draining {
-		sc.draining = true
+	switch {
+	case sc.draining || sc.over:
+		return
+	case sc.timer == nil:
 		sc.timer = time.AfterFunc(drainTimeout, sc.closeIdle)
+	default:
+		sc.timer.Reset(drainTimeout)
 	}
+	sc.draining = true
 }
 
 func (sc *serverConn) closeIdle() {
@@ -268,8 +281,14 @@ func (sc *serverConn) add(n int) {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
 	sc.active += n
-	if sc.draining && sc.active == 0 {
+	switch {
+	case sc.timer == nil || sc.over:
+	case sc.active > 0:
+		sc.timer.Stop()
+	case sc.draining:
 		sc.timer.Reset(drainTimeout)
+	default:
+		sc.timer.Reset(sc.srv.IdleTimeout)
 	}
 }
 

@@ -9,16 +9,19 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/weftws/weft/internal/simnet"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -392,6 +395,38 @@ func TestServerIdleTimeout(t *testing.T) {
 		if d := time.Since(start); d < time.Minute || d > time.Minute+rtt {
 			t.Errorf("ended after %v: %v", d, cc.Err())
 		}
+	})
+}
+
+// A connection that is over, whose client has gone in the middle of the handshake for one, is not kept until it would have been idle for too long.
+func TestServerForgetsConnections(t *testing.T) {
+	inFakeTime(t, &Server{IdleTimeout: time.Hour}, echoCallbacks(t), func(t *testing.T, fx *fixture) {
+		fx.open(fx.connect(DialOptions{}), "/")
+		ctx, cancel := context.WithTimeout(t.Context(), rtt*3/4)
+		defer cancel()
+		if _, err := Dial(ctx, fx.net.ListenPacket(":0"), remote(), DialOptions{TLS: clientTLS(testRoots)}); err == nil {
+			t.Error("the handshake was complete")
+		}
+		var conns []weak.Pointer[quic.Conn]
+		fx.srv.mu.Lock()
+		for sc := range fx.srv.conns {
+			conns = append(conns, weak.Make(sc.q))
+		}
+		fx.srv.mu.Unlock()
+		if len(conns) != 2 {
+			t.Errorf("%d connections", len(conns))
+		}
+		fx.net.SetUDP("", simnet.UDP{Block: true}) // the other one goes in silence
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		runtime.GC()
+		runtime.GC()
+		for _, p := range conns {
+			if p.Value() != nil {
+				t.Error("a connection is kept")
+			}
+		}
+		fx.net.SetUDP("", simnet.UDP{})
 	})
 }
 
