@@ -201,7 +201,7 @@ func (x *crossing) finish() {
 	switch {
 	case x.conn != nil:
 		s = x.conn.handlerReturned()
-	case s == nil && !x.lost && (x.status == 0 || x.status == http.StatusSwitchingProtocols):
+	case s == nil && (x.status == 0 || x.status == http.StatusSwitchingProtocols):
 		x.refuse(http.StatusNotImplemented, "the handler gave no answer to the request for a WebSocket")
 	}
 	if x.native == nil && s != nil && x.r.ProtoMajor == 2 {
