@@ -205,6 +205,8 @@ func readGobwas(in []byte) (lines []string) {
 		p, err := io.ReadAll(r)
 		switch {
 		case err != nil:
+		case int64(len(p)) < h.Length: // cut off
+			err = io.ErrUnexpectedEOF
 		case h.OpCode != ws.OpClose:
 			lines = append(lines, fmt.Sprintf("%d %q", h.OpCode, p))
 		case len(p) == 0:
