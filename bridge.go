@@ -104,6 +104,7 @@ type crossing struct {
 	switching http.Header // of WriteHeader(101)
 	conn      *bridgeConn // after Hijack
 	stream    tunnelStream
+	lost      bool // the stream could not be taken: nobody waits for an answer
 }
 
 // request is r as a handler for HTTP/1.1 expects it.
@@ -161,7 +162,7 @@ func (x *crossing) Accept(h http.Header) (transport.Stream, error) {
 		return nil, fmt.Errorf("the request was answered with %d already", x.status)
 	}
 	s, err := x.open(h)
-	x.stream = s
+	x.stream, x.lost = s, err != nil
 	if err == nil && x.native != nil {
 		x.r = nil // the handler may go on for as long as the WebSocket
 	}
