@@ -104,7 +104,6 @@ type crossing struct {
 	switching http.Header // of WriteHeader(101)
 	conn      *bridgeConn // after Hijack
 	stream    tunnelStream
-	lost      bool // the stream could not be taken: nobody waits for an answer
 }
 
 // request is r as a handler for HTTP/1.1 expects it.
