@@ -18,11 +18,11 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		serve func(*weft.Conn)
-		limit int64 // bytes
+		limit int64 // bytes; with goroutines generous: the runtime begins with larger stacks where others were large
 	}{
 		{"callbacks", serveCallbacks, 2300},
-		{"goroutine", func(c *weft.Conn) { go readWrite(c) }, 5300},
-		{"handler", readWrite, 7700},
+		{"goroutine", func(c *weft.Conn) { go readWrite(c) }, 6500},
+		{"handler", readWrite, 9000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if raceDetector && tt.name != "callbacks" {

@@ -99,14 +99,17 @@ func (cc *ClientConn) Settings() <-chan struct{} { return cc.settings }
 // Done is closed when the connection has ended; Err then says why.
 func (cc *ClientConn) Done() <-chan struct{} { return cc.done }
 
-// Err returns why the connection has ended, a *ConnError, or nil while it has not.
+// Err returns why the connection has ended, or is about to, a *ConnError; nil while it goes on.
 func (cc *ClientConn) Err() error {
 	cc.f.Lock()
 	defer cc.f.Unlock()
-	if cc.err == nil {
-		return nil
+	switch {
+	case cc.err != nil:
+		return cc.err
+	case cc.failure != nil:
+		return cc.failure
 	}
-	return cc.err
+	return nil
 }
 
 // State says what the connection can do now.
