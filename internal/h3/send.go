@@ -25,7 +25,7 @@ func (s *stream) SetWriteDeadline(t time.Time) { s.out.SetWriteDeadline(t) }
 
 // refuse says why nothing more is sent. Called with the mutex held.
 func (s *stream) refuse() error {
-	if s.closed {
+	if s.closed.Load() {
 		return net.ErrClosed
 	}
 	return s.failed
@@ -108,6 +108,7 @@ func (w *writer) add(s *stream) {
 func (w *writer) run() {
 	scratch := transport.GetBuffer(maxAhead + maxFrameHead)
 	defer transport.PutBuffer(scratch)
+	runtime.Gosched()
 	runtime.Gosched()
 	w.mu.Lock()
 	for len(w.streams) > 0 {

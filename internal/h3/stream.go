@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -25,18 +26,19 @@ type stream struct {
 	writer *writer // the connection's
 	info   transport.Info
 
+	closed    atomic.Bool // by Close or Abort: Send and Receive say net.ErrClosed. Set with out's mutex held
+	receiving atomic.Bool // somebody reads from q
+
 	// out's mutex guards everything down to the reader's part.
-	out       transport.Queue
-	listed    bool          // in the writer's list
-	ahead     int           // bytes that the writer gave to QUIC since out last waited for it
-	blocked   bool          // QUIC did not take them: out's turn
-	closed    bool          // by Close or Abort: Send and Receive say net.ErrClosed
-	gone      bool          // nothing is left to do
-	over      bool          // and the connection has been told
-	done      chan struct{} // made on demand, closed when over
-	failed    error         // why nothing can be sent any more
-	receiving bool          // somebody reads from q
-	handled   bool          // Handle was called
+	out     transport.Queue
+	listed  bool          // in the writer's list
+	ahead   int           // bytes that the writer gave to QUIC since out last waited for it
+	blocked bool          // QUIC did not take them: out's turn
+	gone    bool          // nothing is left to do
+	over    bool          // and the connection has been told
+	done    chan struct{} // made on demand, closed when over
+	failed  error         // why nothing can be sent any more
+	handled bool          // Handle was called
 
 	unwatch func() bool // stops the watch over the end of the sending side
 
@@ -96,7 +98,7 @@ func (s *stream) Receive() ([]byte, error) {
 func (s *stream) Handle(recv func(p []byte, err error)) {
 	s.out.Lock()
 	s.handled = true
-	if !s.closed {
+	if !s.closed.Load() {
 		s.q.SetReadDeadline(time.Time{})
 	}
 	s.out.Unlock()
@@ -112,44 +114,41 @@ func (s *stream) handle(recv func(p []byte, err error)) {
 	for {
 		var p []byte
 		p, err = s.read()
-		s.out.Lock()
-		if s.closed {
+		if s.closed.Load() {
 			err = net.ErrClosed
 		}
 		if err != nil {
 			break
 		}
-		// What the application sends meanwhile leaves in one DATA frame.
-		s.out.BeginLocked()
-		s.out.Unlock()
+		// What the application sends meanwhile leaves in one DATA frame, since the writer yields.
 		recv(p, nil)
-		s.out.EndSoon()
 	}
-	s.out.Unlock()
 	s.releaseRead()
 	s.leaveRead()
 	recv(nil, err)
 }
 
+// enterRead says that somebody is about to read. Close sets closed first and looks at receiving then; here it is the other way
+// round, so that one of both notices.
 func (s *stream) enterRead() error {
-	s.out.Lock()
-	defer s.out.Unlock()
-	if s.closed {
+	s.receiving.Store(true)
+	if s.closed.Load() {
+		s.leaveRead()
 		return net.ErrClosed
 	}
-	s.receiving = true
 	return nil
 }
 
 // leaveRead reports whether the stream was closed meanwhile.
 func (s *stream) leaveRead() bool {
-	s.out.Lock()
-	defer s.out.Unlock()
-	s.receiving = false
-	if s.closed {
-		s.out.Changed.Broadcast()
+	s.receiving.Store(false)
+	if !s.closed.Load() {
+		return false
 	}
-	return s.closed
+	s.out.Lock()
+	s.out.Changed.Broadcast()
+	s.out.Unlock()
+	return true
 }
 
 // read waits for bytes and returns all that are there, as far as the buffer goes. The buffer grows while reads fill it and
@@ -221,7 +220,7 @@ func (s *stream) releaseRead() {
 // SetReadDeadline implements [transport.Stream]. It has no effect after Handle.
 func (s *stream) SetReadDeadline(t time.Time) {
 	s.out.Lock()
-	if !s.closed && !s.handled {
+	if !s.closed.Load() && !s.handled {
 		s.q.SetReadDeadline(t)
 	}
 	s.out.Unlock()
@@ -230,11 +229,10 @@ func (s *stream) SetReadDeadline(t time.Time) {
 // Close implements [transport.Stream]. A goroutine does the work and ends when linger has passed, at the latest.
 func (s *stream) Close(linger time.Duration) {
 	s.out.Lock()
-	if s.closed {
+	if s.closed.Swap(true) {
 		s.out.Unlock()
 		return
 	}
-	s.closed = true
 	s.q.SetReadDeadline(longAgo)
 	s.out.Changed.Broadcast()
 	s.out.Unlock()
@@ -255,7 +253,7 @@ func (s *stream) shut(linger time.Duration) {
 		s.q.Close()
 	}
 	s.out.Lock()
-	for s.receiving && !s.gone {
+	for s.receiving.Load() && !s.gone {
 		s.out.Changed.Wait()
 	}
 	ok = !s.gone
@@ -286,7 +284,7 @@ func (s *stream) hangUp() { s.reset(http3.ErrCodeRequestCanceled) }
 
 func (s *stream) reset(code http3.ErrCode) {
 	s.out.Lock()
-	s.closed = true
+	s.closed.Store(true)
 	gone := s.gone
 	s.out.Unlock()
 	if !gone {

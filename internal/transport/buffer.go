@@ -3,6 +3,7 @@ package transport
 import (
 	"math/bits"
 	"sync"
+	"unsafe"
 )
 
 // GetBuffer returns a buffer of length 0 and capacity n or more from a pool shared by all connections.
@@ -14,12 +15,8 @@ func GetBuffer(n int) []byte {
 	if c > maxBufferBits {
 		return make([]byte, 0, n)
 	}
-	if v := buffers[c-minBufferBits].Get(); v != nil {
-		b := v.(*[]byte)
-		s := (*b)[:0]
-		*b = nil
-		boxes.Put(b)
-		return s
+	if p, _ := buffers[c-minBufferBits].Get().(unsafe.Pointer); p != nil {
+		return unsafe.Slice((*byte)(p), 1<<c)[:0]
 	}
 	return make([]byte, 0, 1<<c)
 }
@@ -30,19 +27,11 @@ func PutBuffer(b []byte) {
 	if c < minBufferBits || c > maxBufferBits {
 		return
 	}
-	p, _ := boxes.Get().(*[]byte)
-	if p == nil {
-		p = new([]byte)
-	}
-	*p = b[:0]
-	buffers[c-minBufferBits].Put(p)
+	buffers[c-minBufferBits].Put(unsafe.Pointer(unsafe.SliceData(b)))
 }
 
-// A pool for each power of two. The slice headers travel in boxes that are reused too, so that neither call allocates.
-var (
-	buffers [maxBufferBits - minBufferBits + 1]sync.Pool
-	boxes   sync.Pool
-)
+// A pool for each power of two. It holds pointers to the first byte, which fit into an interface, so that neither call allocates.
+var buffers [maxBufferBits - minBufferBits + 1]sync.Pool
 
 const (
 	minBufferBits = 9  // 512 bytes
