@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,26 +66,35 @@ func defaultMemoryFile() string {
 func listMemory(cmd *cobra.Command, items []negotiate.Item) error {
 	now := time.Now()
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ORIGIN\tRUNG\tVERDICT\tCAUSE\tFOR")
+	fmt.Fprintln(w, "ORIGIN\tRUNG\tVERDICT\tCAUSE\tFOR\tNETWORK")
 	for _, it := range items {
-		origin := fmt.Sprintf("%s://%s:%s", it.Key.Scheme, it.Key.Host, it.Key.Port)
-		if it.Key.Proxy != "" {
-			origin += " by " + it.Key.Proxy
-		}
+		origin := describeKey(it.Key)
 		for _, r := range slices.Sorted(maps.Keys(it.Entry.Findings)) {
 			f := it.Entry.Findings[r]
 			if v := it.Entry.Verdict(r, now); v != negotiate.Forgotten {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%v\n", origin, r, v, f.Cause, f.Until.Sub(now).Round(time.Second))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%v\t%s\n", origin, r, v, f.Cause, f.Until.Sub(now).Round(time.Second), it.Key.Network)
 			}
 		}
 	}
 	return w.Flush()
 }
 
+// describeKey is an origin, and the proxy on the way, or what stands for a network itself.
+func describeKey(k negotiate.Key) string {
+	if k == negotiate.NetworkKey(k.Network) {
+		return "(the network)"
+	}
+	s := k.Scheme + "://" + net.JoinHostPort(k.Host, k.Port)
+	if k.Proxy != "" {
+		s += " by " + k.Proxy
+	}
+	return s
+}
+
 func forgetMemory(cmd *cobra.Command, m weft.Memory, hosts []string) error {
 	n := 0
 	for _, it := range m.List() {
-		if slices.Contains(hosts, "all") || slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, it.Key.Host) }) {
+		if slices.Contains(hosts, "all") || slices.ContainsFunc(hosts, func(h string) bool { return h != "" && strings.EqualFold(h, it.Key.Host) }) {
 			m.Delete(it.Key)
 			n++
 		}
