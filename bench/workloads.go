@@ -48,8 +48,8 @@ func h2(conns, streams, inFlight, size int) load.Spec {
 	return load.Spec{Proto: load.H2, TLS: true, Conns: conns, Streams: streams, InFlight: inFlight, Size: size}
 }
 
-func h3(streams, inFlight int) load.Spec {
-	return load.Spec{Proto: load.H3, TLS: true, Conns: 1, Streams: streams, InFlight: inFlight, Size: small}
+func h3(streams, inFlight, size int) load.Spec {
+	return load.Spec{Proto: load.H3, TLS: true, Conns: 1, Streams: streams, InFlight: inFlight, Size: size}
 }
 
 func h1(conns, inFlight, size int) load.Spec {
@@ -81,8 +81,8 @@ var workloads = []workload{
 	{Name: "h2-10x10-16", Spec: h2(10, 10, 16, small), Budget: budget{Callbacks: 0.6, Blocking: 0.6}},
 	{Name: "h2-1x4000-1", Spec: h2(1, 4000, 1, small), Budget: budget{Callbacks: 1.8, Blocking: 3.6}},
 
-	{Name: "h3-1x100-1", Spec: h3(100, 1), Quick: true, Budget: budget{TimesBest: 0.8, Allocs: 3}},
-	{Name: "h3-1x100-16", Spec: h3(100, 16), Quick: true, Budget: budget{Allocs: 3}},
+	{Name: "h3-1x100-1", Spec: h3(100, 1, small), Quick: true, Budget: budget{TimesBest: 0.8, Allocs: 3}},
+	{Name: "h3-1x100-16", Spec: h3(100, 16, small), Quick: true, Budget: budget{Allocs: 3}},
 
 	{Name: "h1-tls-100-1", Spec: h1(100, 1, small), Quick: true, Budget: budget{TimesBest: 1}},
 	{Name: "h1-tls-100-16", Spec: h1(100, 16, small), Quick: true, Budget: budget{TimesBest: 0.3}},
@@ -91,11 +91,12 @@ var workloads = []workload{
 
 	{Name: "h2-latency", Kind: perLatency, Spec: h2(1, 1, 1, small)},
 	{Name: "h2-latency-rate", Kind: perLatency, Rate: latencyRate, Spec: h2(1, 100, 1, small), Quick: true},
-	{Name: "h3-latency", Kind: perLatency, Spec: h3(1, 1)},
+	{Name: "h3-latency", Kind: perLatency, Spec: h3(1, 1, small)},
 	{Name: "h1-tls-latency", Kind: perLatency, Spec: h1(1, 1, small)},
 	{Name: "h1-tls-latency-rate", Kind: perLatency, Rate: latencyRate, Spec: h1(100, 1, small), Quick: true},
 
 	{Name: "h2-64k", Kind: perByte, Spec: h2(1, 10, 1, 64<<10), Quick: true, Budget: budget{Callbacks: 2, Blocking: 2}},
+	{Name: "h3-64k", Kind: perByte, Spec: h3(10, 1, 64<<10)},
 	{Name: "h2-1m", Kind: perByte, Spec: h2(1, 4, 1, 1<<20), Budget: budget{Callbacks: 2, Blocking: 2}},
 	{Name: "h1-tls-64k", Kind: perByte, Spec: h1(10, 1, 64<<10)},
 	{Name: "h1-tls-1m", Kind: perByte, Spec: h1(4, 1, 1<<20)},
