@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/weftws/weft/internal/transport"
@@ -31,17 +32,28 @@ func (s *stream) refuse() error {
 	return s.failed
 }
 
-// take is the Flusher's source: what is queued, as one DATA frame.
+// take is the Flusher's source: all that is queued.
 func (s *stream) take(dst []byte) []byte {
-	n := min(s.out.Pending(), cap(dst)-len(dst)-maxFrameHead)
-	if n <= 0 {
-		s.out.Shed()
+	if s.out.Pending() == 0 {
 		s.ahead, s.blocked = 0, false
-		return dst
 	}
-	dst = append(appendData(dst, n), s.out.Bytes()[:n]...)
-	s.out.Taken(n)
-	return dst
+	return s.out.TakeAll(dst)
+}
+
+// A dataWriter writes DATA frames.
+type dataWriter struct {
+	*quic.Stream
+	head [maxFrameHead]byte
+}
+
+// Write writes p as one DATA frame. One goroutine at a time.
+//
+// Choice: QUIC copies a header that is written by itself, and would have p copied if that were behind it.
+func (w *dataWriter) Write(p []byte) (int, error) {
+	if _, err := w.Stream.Write(appendData(w.head[:0], len(p))); err != nil {
+		return 0, err
+	}
+	return w.Stream.Write(p)
 }
 
 // handoff leaves what is queued to the connection's writer, if it is little. Called with the mutex held.

@@ -23,7 +23,8 @@ import (
 type stream struct {
 	q      *quic.Stream
 	conn   under
-	writer *writer // the connection's
+	writer *writer    // the connection's
+	data   dataWriter // on q
 	info   transport.Info
 
 	closed    atomic.Bool // by Close or Abort: Send and Receive say net.ErrClosed. Set with out's mutex held
@@ -65,12 +66,13 @@ func newStream(q *quic.Stream, conn under, w *writer, info transport.Info, write
 	s := &stream{q: q, conn: conn, writer: w, info: info, size: minReadSize, frames: unframer{tunnel: true}}
 	s.out.Changed.L = &s.out
 	s.out.Refuse = s.refuse
-	s.out.Conn = q
+	s.data.Stream = q
+	s.out.Conn = &s.data
 	s.out.Timeout = writeTimeout
 	if writeTimeout == 0 {
 		s.out.Timeout = defaultWriteTimeout
 	}
-	s.out.Take = s.take
+	s.out.Take, s.out.Pooled = s.take, true
 	s.out.Handoff = s.handoff
 	s.out.Failed = s.writeFailed
 	s.out.Lock()
