@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/weftws/weft/internal/altsvc"
 )
 
 // askAltSvc sends an ordinary request, and reports the endpoints that any response has named (RFC 7838). None is connected
@@ -45,7 +47,11 @@ func (p *prober) saw(h http.Header) {
 	}
 }
 
+// sawAltSvc keeps a value that names an alternative: "clear" and what cannot be read do not.
 func (p *prober) sawAltSvc(value string) {
+	if len(altsvc.Parse(value).Offers) == 0 {
+		return
+	}
 	if value = printable(value); !slices.Contains(p.report.altSvc, value) && len(p.report.altSvc) < maxAltSvc {
 		p.report.altSvc = append(p.report.altSvc, value)
 	}
