@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -148,15 +147,9 @@ func (b *bench) verdict(res *load.Result) error {
 
 // configure turns the flags into what load.Run takes.
 func (b *bench) configure() error {
-	u, err := url.Parse(b.cfg.URL)
+	_, err := parseURL(b.cfg.URL, b.h2c)
 	if err != nil {
-		return usagef("%w", err)
-	}
-	if (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
-		return usagef("%q is no WebSocket URL; one looks like wss://host/path", b.cfg.URL)
-	}
-	if b.h2c && u.Scheme == "wss" {
-		return usagef("--h2c is for ws:// URLs")
+		return err
 	}
 	if err := b.cfg.Validate(); err != nil {
 		return usagef("%w", err)

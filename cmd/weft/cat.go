@@ -184,15 +184,9 @@ func cancelOnSignal(cancel context.CancelCauseFunc) (stop func()) {
 
 // options turns the flags into what Dial takes.
 func (c *cat) options() (*weft.Dialer, *weft.DialOptions, error) {
-	u, err := url.Parse(c.url)
+	u, err := parseURL(c.url, c.h2c)
 	if err != nil {
-		return nil, nil, usagef("%w", err)
-	}
-	if (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
-		return nil, nil, usagef("%q is no WebSocket URL; one looks like wss://host/path", c.url)
-	}
-	if c.h2c && u.Scheme == "wss" {
-		return nil, nil, usagef("--h2c is for ws:// URLs")
+		return nil, nil, err
 	}
 	if c.count < 0 {
 		return nil, nil, usagef("-n %d: want 1 or more", c.count)

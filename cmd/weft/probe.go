@@ -165,12 +165,9 @@ func (c *probeCommand) run(ctx context.Context, urls []string) error {
 
 // checkProbeURL finds what cannot be asked before anything is, and the proxy to go through.
 func checkProbeURL(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
+	u, err := parseURL(raw, false)
 	if err != nil {
-		return nil, usagef("%w", err)
-	}
-	if (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
-		return nil, usagef("%q is no WebSocket URL; one looks like wss://host/path", raw)
+		return nil, err
 	}
 	as := *u
 	as.Scheme = map[string]string{"ws": "http", "wss": "https"}[u.Scheme]
