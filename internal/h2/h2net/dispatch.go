@@ -69,10 +69,7 @@ func (c *conn) quietEvents() {
 // handle does what an event asks for. If a callback is due it returns its stream and the bytes for it; they have been
 // consumed. Called with the lock held.
 func (c *conn) handle(ev *h2.Event) (*stream, []byte) {
-	var st *stream
-	if ev.Stream != nil {
-		st, _ = ev.Stream.User.(*stream)
-	}
+	st := streamOf(ev.Stream)
 	switch ev.Kind {
 	case h2.EventData:
 		if st != nil {
@@ -228,7 +225,7 @@ func (st *stream) invoke(p []byte, err error) (ok bool) {
 	defer func() {
 		if !ok {
 			v := recover()
-			st.c.role.logf("http2: panic in the callback of stream %d, %v: %v\n%s", st.id, st.c.remote, v, debug.Stack())
+			st.c.role.logf("http2: panic in the callback of stream %d, %v: %v\n%s", st.s.ID, st.c.remote, v, debug.Stack())
 		}
 	}()
 	st.recv(p, err)

@@ -35,11 +35,9 @@ type exchange struct {
 
 // recvHeaders starts a request.
 func (sc *serverConn) recvHeaders(ev *h2.Event) {
-	st := &stream{c: sc.conn, s: ev.Stream, id: ev.Stream.ID, eof: ev.End}
-	ev.Stream.User = st
+	st := sc.add(ev.Stream)
 	ex := &exchange{st: st}
-	st.exchange = ex
-	sc.add(st)
+	st.exchange, st.eof = ex, ev.End
 	sc.newRequest(ex, ev)
 	sc.sendAltSvc(st, ex.req.Host)
 	sc.reading.begun++
