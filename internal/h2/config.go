@@ -50,6 +50,9 @@ type Config struct {
 	// Stream. nil: new(Stream).
 	NewStream func() *Stream
 
+	// MaxEvents is how many events Recv makes before it takes no more: see More. 0: no bound.
+	MaxEvents int
+
 	SettingsTimeout time.Duration // for the peer's SETTINGS and for its ack; default 10 s
 	HeadersTimeout  time.Duration // from a HEADERS frame to its END_HEADERS; default 10 s
 	StallTimeout    time.Duration // that a peer's windows may hold up a stream (server); 0: for ever

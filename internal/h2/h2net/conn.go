@@ -101,6 +101,7 @@ func newConn(nc net.Conn, cfg h2.Config, writeTimeout time.Duration, r role) *co
 	}
 	cfg.StallTimeout = writeTimeout
 	cfg.NewStream = newStream
+	cfg.MaxEvents = maxEvents
 	c.eng = h2.New(time.Now(), cfg)
 	c.f.Conn = nc
 	c.f.Timeout = writeTimeout

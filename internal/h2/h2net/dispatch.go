@@ -22,6 +22,10 @@ func (c *conn) dispatch(gen uint32) bool {
 			}
 			continue
 		}
+		if c.eng.More() {
+			r.took += c.eng.Recv(time.Now(), r.in[r.took:])
+			continue
+		}
 		if r.advanceDue {
 			r.advanceDue = false
 			r.dispatching = true
@@ -243,6 +247,9 @@ func (c *conn) letBegin() {
 
 // maxBegun is how many handlers are started before they may run.
 const maxBegun = 8
+
+// maxEvents is how many events the engine makes at once: 8 KiB of them, where a batch may have hundreds.
+const maxEvents = 31
 
 // noGen is no reading goroutine's.
 const noGen = ^uint32(0)
