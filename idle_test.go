@@ -20,7 +20,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 		serve func(*weft.Conn)
 		limit int64 // bytes; with goroutines generous: the runtime begins with larger stacks where others were large
 	}{
-		{"callbacks", serveCallbacks, 2300},
+		{"callbacks", serveCallbacks, 2000},
 		{"goroutine", func(c *weft.Conn) { go readWrite(c) }, 6500},
 		{"handler", readWrite, 9000},
 	} {
