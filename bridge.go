@@ -95,6 +95,7 @@ type crossing struct {
 
 	messages *AcceptOptions // of BridgeMessages; nil: of Bridge
 
+	values  [4]string // of the request's header
 	key     string
 	ownKey  bool // the client sent no valid key
 	front   bool // the request is the handler's; so is the header of the response, which is of no use after Accept
@@ -128,7 +129,8 @@ func (x *crossing) request(own bool) *http.Request {
 	if x.messages != nil {
 		delete(h, fieldExtensions) // weft's to agree on
 	}
-	f := &[4]string{"websocket", "Upgrade", "13"} // the values of the fields, in one piece
+	f := &x.values
+	f[0], f[1], f[2] = "websocket", "Upgrade", "13"
 	if x.native == nil {
 		h["Upgrade"], h["Connection"] = f[0:1:1], f[1:2:2]
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A cancelHook ties one of a stream's deadlines to a context. It stays tied between calls with the same context, so that a
@@ -66,6 +68,16 @@ func (c *Conn) tie(kind deadlineKind, ctx context.Context) {
 			c.setDeadline(kind, longAgo)
 		}
 	})
+}
+
+// sendReady sends what can be sent without waiting where ctx may end: a hook for every context would stay behind, and be a goroutine
+// for every Conn when the context that many were opened with ends.
+func (c *Conn) sendReady(ctx context.Context, head, body []byte) bool {
+	if ctx.Done() == nil {
+		return false
+	}
+	s, ok := c.stream.(transport.ReadyStream)
+	return ok && s.SendReady(head, body)
 }
 
 func (c *Conn) setDeadline(kind deadlineKind, t time.Time) {

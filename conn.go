@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weftws/weft/internal/deflate"
 	"github.com/weftws/weft/internal/proto"
 	"github.com/weftws/weft/internal/transport"
 )
@@ -69,7 +70,8 @@ type rarities struct {
 	pinged    bool // a Ping was sent at the last keepalive tick
 	doubted   bool // ... and not answered by this one
 	observed  *observation
-	held      int64 // what account has told the server's memory budget
+	inflater  *deflate.Decompressor // of the peer's messages, while there is no inflow; nil: none was compressed
+	held      int64                 // what account has told the server's memory budget
 }
 
 // rarely returns c.rare, made if need be. Called with mu held.

@@ -105,16 +105,15 @@ func (c *Conn) sendFrame(ctx context.Context, op frame.Opcode, p []byte, fin, co
 		scratch = transport.GetBuffer(len(p)/2 + 64)
 	}
 	head, body, scratch := c.send.Message(scratch, op, p, fin, compress, key)
-	c.tie(writeDeadline, ctx)
 	var sent int
 	var err error
-	for {
+	for !c.sendReady(ctx, head, body) {
+		c.tie(writeDeadline, ctx)
 		sent, err = c.stream.Send(head, body)
 		if err == nil || sent > 0 || ctx.Err() != nil || err != os.ErrDeadlineExceeded {
 			break
 		}
 		// The deadline of an earlier context fired late: it is not this call's.
-		c.tie(writeDeadline, ctx)
 	}
 	if scratch != nil {
 		transport.PutBuffer(scratch)

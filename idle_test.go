@@ -20,7 +20,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 		serve func(*weft.Conn)
 		limit int64 // bytes; with goroutines generous: the runtime begins with larger stacks where others were large
 	}{
-		{"callbacks", serveCallbacks, 2300},
+		{"callbacks", serveCallbacks, 2000},
 		{"goroutine", func(c *weft.Conn) { go readWrite(c) }, 6500},
 		{"handler", readWrite, 9000},
 	} {
@@ -55,7 +55,7 @@ func TestLargeMessagesLeaveNothingBehind(t *testing.T) {
 				before := restingMemory()
 				var wg sync.WaitGroup
 				for _, c := range conns {
-					wg.Go(func() { c.echo(make([]byte, 512<<10)) })
+					wg.Go(func() { c.echo(context.Background(), make([]byte, 512<<10)) })
 				}
 				wg.Wait()
 				// The buffers of TLS stay as large as a record, and stacks that have grown stay larger than they were.
@@ -125,20 +125,22 @@ func (c *idleConn) OnMessage(*weft.Conn, weft.MessageType, []byte) { c.echoed <-
 func (c *idleConn) OnClose(*weft.Conn, error)                      {}
 
 // echo sends p and waits for its echo.
-func (c *idleConn) echo(p []byte) {
-	if c.Write(context.Background(), weft.MessageBinary, p) == nil {
+func (c *idleConn) echo(ctx context.Context, p []byte) {
+	if c.Write(ctx, weft.MessageBinary, p) == nil {
 		<-c.echoed
 	}
 }
 
-// openIdle opens n WebSockets that have echoed once.
+// openIdle opens n WebSockets that have echoed once. The context that all of them wrote with ends when the last has: it leaves nothing.
 func openIdle(e *env, n int) []*idleConn {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	conns := make([]*idleConn, n)
 	echoed := make(chan struct{}, n)
 	for i := range conns {
 		c := &idleConn{e.dial("/", nil), echoed}
 		c.Handle(c)
-		c.echo(make([]byte, 125))
+		c.echo(ctx, make([]byte, 125))
 		conns[i] = c
 	}
 	return conns

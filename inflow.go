@@ -3,6 +3,7 @@ package weft
 import (
 	"sync"
 
+	"github.com/weftws/weft/internal/deflate"
 	"github.com/weftws/weft/internal/proto"
 	"github.com/weftws/weft/internal/transport"
 )
@@ -20,6 +21,9 @@ func (c *Conn) inflow() *inflow {
 	if c.in == nil {
 		c.in = inflows.Get().(*inflow)
 		c.in.Reset(c.opt.proto())
+		if c.opt.deflate != nil {
+			c.in.SetInflater(c.keptInflater(nil))
+		}
 		c.in.Whole, c.in.Own = c.whole, c.own
 	}
 	return c.in
@@ -36,10 +40,27 @@ func (c *Conn) setMode(whole, own bool) {
 // restInflow gives c's inflow back where nothing of the peer's is in it. Called with reading held.
 func (c *Conn) restInflow() {
 	if in := c.in; in != nil && len(in.rest) == 0 && in.Spare() {
+		if d := in.Inflater(); d != nil {
+			c.keptInflater(d)
+			in.SetInflater(nil)
+		}
 		in.rest = nil
 		c.in = nil
 		inflows.Put(in)
 	}
+}
+
+// keptInflater returns the inflater that c has kept since the last inflow, and keeps d instead.
+func (c *Conn) keptInflater(d *deflate.Decompressor) *deflate.Decompressor {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d == nil && c.rare == nil {
+		return nil
+	}
+	r := c.rarely()
+	kept := r.inflater
+	r.inflater = d
+	return kept
 }
 
 // endInflow frees what is half received. Called with reading held; nothing is received any more.
@@ -47,6 +68,8 @@ func (c *Conn) endInflow() {
 	if c.in != nil {
 		c.in.Close()
 		c.in = nil
+	} else if c.opt.deflate != nil {
+		c.keptInflater(nil)
 	}
 }
 

@@ -81,7 +81,7 @@ func (l *lab) grow(p *peers.Peer, conns, n int) (cpu, heap float64, err error) {
 		return 0, 0, err
 	}
 	defer pr.stop()
-	fleet, x, err := settle(pr, load.Target{Addr: pr.addr, Roots: l.roots}, w.Spec)
+	fleet, x, err := settle(pr, load.Target{Addr: pr.addr, Roots: l.roots}, w.Spec, func() (stats, error) { return rested(pr) })
 	if err != nil {
 		return 0, 0, err
 	}

@@ -64,7 +64,7 @@ func parseOptions(args []string) (o options, err error) {
 	fs.StringVar(&o.from, "from", "", "measure nothing and take the samples from this `file`, which -json wrote")
 	fs.StringVar(&o.docs, "docs", "", "write the tables and pictures into the documents of the module in this `directory`")
 	fs.StringVar(&o.cpu, "cpuprofile", "", "write CPU profiles of the servers into this `directory`")
-	fs.StringVar(&o.mem, "memprofile", "", "write heap profiles of the servers into this `directory`")
+	fs.StringVar(&o.mem, "memprofile", "", "write heap profiles of the servers, and of the clients that are measured, into this `directory`")
 	fs.BoolVar(&o.check, "check", false, "fail if weft is over a budget")
 	if err := fs.Parse(args); err != nil {
 		return o, err

@@ -43,7 +43,7 @@ type lab struct {
 
 	notes []string // what was measured differently
 
-	// Directories for profiles of servers, or "".
+	// Directories for profiles of servers, and of clients' heaps, or "".
 	cpuProfile, memProfile string
 }
 
@@ -88,7 +88,7 @@ func (l *lab) take(w *workload, p *peers.Peer) (sample, error) {
 	defer pr.stop()
 	target := load.Target{Addr: pr.addr, Roots: l.roots}
 	if w.Kind == perIdle {
-		return idle(pr, target, s, func() error { return l.heap(pr, p, w) })
+		return l.idle(pr, p, w, target, s)
 	}
 	run, done, err := work(w, pr, target, s)
 	if err != nil {
@@ -165,13 +165,25 @@ func maxConns() int {
 	return int(r.Cur) - 200 // files, pipes, the runtime's own
 }
 
-// heap has the server write a heap profile if that was asked for.
+// heap has the server, or the client, write a heap profile if that was asked for.
 func (l *lab) heap(pr *process, p *peers.Peer, w *workload) error {
-	if l.memProfile == "" || p.Serve == nil {
+	if l.memProfile == "" || p.Serve == nil && p.Client == nil {
 		return nil
 	}
 	_, err := pr.ask("heap " + profileName(l.memProfile, p, w))
 	return err
+}
+
+// restedBefore is rested before the WebSockets come that are measured, and writes a heap profile that can be subtracted (-base).
+func (l *lab) restedBefore(pr *process, p *peers.Peer, w *workload) (stats, error) {
+	s, err := rested(pr)
+	if err != nil || l.memProfile == "" || p.Serve == nil && p.Client == nil {
+		return s, err
+	}
+	if _, err = pr.ask("heap " + strings.TrimSuffix(profileName(l.memProfile, p, w), ".pprof") + ".before.pprof"); err != nil {
+		return s, err
+	}
+	return rested(pr) // what writing it has left behind
 }
 
 func profileName(dir string, p *peers.Peer, w *workload) string {

@@ -9,19 +9,19 @@ import (
 	"github.com/weftws/weft/bench/peers"
 )
 
-// idle measures what a WebSocket costs that has echoed once and then rests. also runs while they rest.
-func idle(pr *process, t load.Target, s load.Spec, also func() error) (sample, error) {
-	fleet, x, err := settle(pr, t, s)
+// idle measures what a WebSocket costs the server p that has echoed once and then rests.
+func (l *lab) idle(pr *process, p *peers.Peer, w *workload, t load.Target, s load.Spec) (sample, error) {
+	fleet, x, err := settle(pr, t, s, func() (stats, error) { return l.restedBefore(pr, p, w) })
 	if err != nil {
 		return sample{}, err
 	}
 	defer fleet.Close()
-	return x, also()
+	return x, l.heap(pr, p, w)
 }
 
 // settle opens the fleet of s, has every WebSocket echo once, and returns what each of them keeps in the server. What the first
-// connection of a process loads and keeps is not counted.
-func settle(pr *process, t load.Target, s load.Spec) (*load.Fleet, sample, error) {
+// connection of a process loads and keeps is not counted: atRest is rested, or does more, and is asked before them.
+func settle(pr *process, t load.Target, s load.Spec, atRest func() (stats, error)) (*load.Fleet, sample, error) {
 	first := s
 	first.Conns, first.Streams = 1, 1
 	fleet, err := echoOnce(t, first)
@@ -29,7 +29,7 @@ func settle(pr *process, t load.Target, s load.Spec) (*load.Fleet, sample, error
 		return nil, sample{}, err
 	}
 	fleet.Close()
-	before, err := rested(pr)
+	before, err := atRest()
 	if err != nil {
 		return nil, sample{}, err
 	}
@@ -91,7 +91,7 @@ func (l *lab) clients(w *workload, p *peers.Peer) (sample, error) {
 	if _, err := pr.ask("open 1"); err != nil { // what the first one loads and keeps
 		return sample{}, err
 	}
-	before, err := rested(pr)
+	before, err := l.restedBefore(pr, p, w)
 	if err != nil {
 		return sample{}, err
 	}

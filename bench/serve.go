@@ -173,11 +173,27 @@ func profile(file string) (err error) {
 	return pprof.StartCPUProfile(profileFile)
 }
 
-// heapProfile writes what was allocated since the process began, and what is in use.
+// heapProfile writes what was allocated since the process began, and what is in use; and into a second file, .txt, what the profile
+// does not say: spans in part unused, stacks, and objects by size class.
 func heapProfile(file string) error {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
 	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close())
+	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close(),
+		os.WriteFile(strings.TrimSuffix(file, ".pprof")+".txt", classes(&m), 0o666))
+}
+
+// classes is m's heap, stacks and objects in use, a size class on a line.
+func classes(m *runtime.MemStats) []byte {
+	b := fmt.Appendf(nil, "heap in use %d\nin objects %d\nstacks %d\ngoroutines %d\n\n%8s %8s %10s\n",
+		m.HeapInuse, m.HeapAlloc, m.StackInuse, runtime.NumGoroutine(), "class", "objects", "bytes")
+	for _, c := range m.BySize {
+		if n := c.Mallocs - c.Frees; n > 0 {
+			b = fmt.Appendf(b, "%8d %8d %10d\n", c.Size, n, n*uint64(c.Size))
+		}
+	}
+	return b
 }

@@ -60,13 +60,13 @@ func benchMessages(size int) (messages [][]byte) {
 	return messages
 }
 
-// BenchmarkHistory is behind the choices of maxHistory and maxSmallHistory (which has to be raised to see what lies beyond it).
+// BenchmarkHistory is behind the choices of maxHistory.
 func BenchmarkHistory(b *testing.B) {
 	for _, size := range []int{125, 4096} {
 		for _, history := range []int{1 << 10, 2 << 10, 4 << 10, 8 << 10, 32 << 10} {
 			b.Run(fmt.Sprintf("size=%d/history=%d", size, history), func(b *testing.B) {
 				c := NewCompressor(15, true)
-				c.window.size = history
+				c.window.size = int32(history)
 				messages := benchMessages(size)
 				c.window.push(bytes.Join(messages, nil))
 				var out []byte

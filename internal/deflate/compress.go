@@ -7,28 +7,28 @@ import (
 )
 
 // A Compressor compresses the messages of one direction. While idle it holds its window with context takeover (up to
-// 3 KiB) and nothing without; the codec comes from a pool for the length of a call. RFC 7692, Section 7.2.1.
+// 2 KiB) and nothing without; the codec comes from a pool for the length of a call. RFC 7692, Section 7.2.1.
 type Compressor struct {
-	bits     int
-	takeover bool
 	window   window
-	out      appender // here and not on the stack: it escapes into the codec
+	bits     uint8
+	takeover bool
 }
 
 // NewCompressor returns a Compressor that refers back at most 2^windowBits bytes: 8 to 15, 0 means 15. takeover keeps the
 // window between messages.
 func NewCompressor(windowBits int, takeover bool) *Compressor {
 	bits := checkBits(windowBits)
-	return &Compressor{bits: bits, takeover: takeover, window: window{size: min(1<<bits, maxHistory)}}
+	return &Compressor{bits: uint8(bits), takeover: takeover, window: window{size: int32(min(1<<bits, maxHistory))}}
 }
 
 // maxHistory is how many bytes of earlier messages a Compressor keeps and refers to.
 //
 // Choice: any value up to 2^bits conforms, since the agreed window is an upper bound. The codec is shared, so the history
 // is indexed anew for each message, which costs 1 to 3 ns a byte; and a connection pays for it in memory: with 4 KiB for what the
-// peer sends it stays under 8 KiB (TestIdleMemory). On 4 KiB of JSON-like text, 4 KiB of history save another 0.1 % of the
-// message's size, and 32 KiB 0.5 % in three times as long (BenchmarkHistory).
-const maxHistory = 3 << 10
+// peer sends, and the WebSocket, it stays under 8 KiB (TestIdleMemory). On 1 KiB of JSON-like text, 3 KiB of history would save another
+// 0.14 % of the message's size, and 4 KiB 0.19 %; on 4 KiB 0.07 and 0.09 %, and 32 KiB 0.5 % in three times as long; on 125 bytes 4 KiB
+// would save 1 % of the message's compressed size and cost half as much time again (BenchmarkHistory).
+const maxHistory = 2 << 10
 
 // AppendMessage appends the compressed form of a whole message to dst, without the trailing 00 00 ff ff. An empty message
 // is one octet 00.
@@ -62,24 +62,25 @@ const emptyBlockLengths = "\x00\x00\xff\xff"
 // Invariant: no distance is above 2^bits. The small path refers to nothing that is further away; the large one uses a
 // writer whose matcher is bound to the window.
 func (c *Compressor) appendBlocks(dst, p []byte) []byte {
+	if len(p) == 0 {
+		return append(append(dst, 0), emptyBlockLengths...)
+	}
 	history := c.window.buf
-	c.out.b = dst
-	switch {
-	case len(p) == 0:
-		c.out.b = append(c.out.b, 0)
-		c.out.b = append(c.out.b, emptyBlockLengths...)
-	case len(p) < minWriterBytes:
-		history = history[max(0, len(history)-min(maxSmallHistory, 1<<c.bits-len(p))):]
-		must(flate.StatelessDeflate(&c.out, p, false, history))
-	default:
+	out := appenders.Get().(*appender)
+	out.b = dst
+	if len(p) < minWriterBytes {
+		history = history[max(0, len(history)-(1<<c.bits-len(p))):]
+		must(flate.StatelessDeflate(out, p, false, history))
+	} else {
 		w := borrowWriter(c.bits)
-		w.ResetDict(&c.out, history)
+		w.ResetDict(out, history)
 		_, err := w.Write(p)
 		must(err)
 		must(w.Flush())
 		returnWriter(w, c.bits)
 	}
-	dst, c.out.b = c.out.b, nil
+	dst, out.b = out.b, nil
+	appenders.Put(out)
 	return dst
 }
 
@@ -88,10 +89,6 @@ func (c *Compressor) appendBlocks(dst, p []byte) []byte {
 // allocation when there is history.
 const minWriterBytes = 128
 
-// maxSmallHistory is how much history StatelessDeflate is given, which copies and indexes all of it. For messages of 125
-// bytes, 4 KiB instead of 2 KiB save another 1 % of the message's size and cost half as much time again (BenchmarkHistory).
-const maxSmallHistory = 2 << 10
-
 // writers holds writers bound to a window of 2^bits bytes, by bits.
 //
 // Choice: NewWriterWindow for all of them, which is klauspost's level 5 and the only one that honours a small window. On 4 KiB
@@ -99,7 +96,7 @@ const maxSmallHistory = 2 << 10
 // the message's size; levels 7 to 9 save 1 % and take two to three times as long.
 var writers [maxWindowBits + 1]sync.Pool
 
-func borrowWriter(bits int) *flate.Writer {
+func borrowWriter(bits uint8) *flate.Writer {
 	if w, ok := writers[bits].Get().(*flate.Writer); ok {
 		return w
 	}
@@ -109,13 +106,16 @@ func borrowWriter(bits int) *flate.Writer {
 }
 
 // returnWriter lets go of the connection's buffers before the writer goes back.
-func returnWriter(w *flate.Writer, bits int) {
+func returnWriter(w *flate.Writer, bits uint8) {
 	w.ResetDict(nil, nil)
 	writers[bits].Put(w)
 }
 
 // An appender is an io.Writer that appends.
 type appender struct{ b []byte }
+
+// appenders are in use for the length of a call: on the stack none can be, since it escapes into the codec.
+var appenders = sync.Pool{New: func() any { return new(appender) }}
 
 func (a *appender) Write(p []byte) (int, error) {
 	a.b = append(a.b, p...)

@@ -19,8 +19,8 @@ var (
 // A Decompressor inflates the messages of one direction. While idle it holds its window with context takeover, as much of
 // the agreed 2^bits bytes as the peer's messages have filled, and nothing without. RFC 7692, Section 7.2.2.
 type Decompressor struct {
-	takeover bool
 	window   window
+	takeover bool
 }
 
 // NewDecompressor returns a Decompressor for a peer that refers back at most 2^windowBits bytes: 8 to 15, 0 means 15.

@@ -60,7 +60,7 @@ func FuzzInflate(f *testing.F) {
 			if len(got) > limit || cap(got) > 2*limit {
 				t.Fatalf("%d bytes in a buffer of %d, limit %d", len(got), cap(got), limit)
 			}
-			if cap(d.window.buf) > d.window.size {
+			if cap(d.window.buf) > int(d.window.size) {
 				t.Fatalf("the window takes %d bytes", cap(d.window.buf))
 			}
 			if err != nil {

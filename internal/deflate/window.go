@@ -9,17 +9,18 @@ const (
 // A window is the LZ77 sliding window of one direction: the last bytes that went through it, oldest first.
 type window struct {
 	buf  []byte // Invariant: len(buf) <= size
-	size int
+	size int32
 }
 
 // push lets p slide in at the end. The buffer grows by doubling, and only to what has been seen.
 func (w *window) push(p []byte) {
-	if len(p) >= w.size {
-		p = p[len(p)-w.size:]
+	size := int(w.size)
+	if len(p) >= size {
+		p = p[len(p)-size:]
 		w.buf = append(w.grown(len(p))[:0], p...)
 		return
 	}
-	keep := min(len(w.buf), w.size-len(p))
+	keep := min(len(w.buf), size-len(p))
 	old := w.buf[len(w.buf)-keep:]
 	buf := w.grown(keep + len(p))[:keep]
 	copy(buf, old) // within one array in the usual case; copy allows overlap
@@ -31,7 +32,7 @@ func (w *window) grown(n int) []byte {
 	if cap(w.buf) >= n {
 		return w.buf
 	}
-	return make([]byte, 0, min(max(n, 2*cap(w.buf), minWindowAlloc), w.size))
+	return make([]byte, 0, min(max(n, 2*cap(w.buf), minWindowAlloc), int(w.size)))
 }
 
 const minWindowAlloc = 256

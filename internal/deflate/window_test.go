@@ -93,7 +93,7 @@ func TestStrictDecoderCatchesFarDistances(t *testing.T) {
 func TestWindowKeepsTheLastBytes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, size := range []int{256, 4096} {
-		w := window{size: size}
+		w := window{size: int32(size)}
 		var all []byte
 		for range 300 {
 			p := jsonText(r.Uint64(), r.IntN(size/4))

@@ -46,6 +46,13 @@ type Config struct {
 	MaxContinuations     int    // CONTINUATION frames in a section; default 8
 	MaxSendQueue         int    // bytes of DATA queued on a stream at which Pending says stop; default 64 KiB
 
+	// NewStream makes a stream: a zero one but for User. It lets a driver have what it keeps of its own in one piece with the
+	// Stream. nil: new(Stream).
+	NewStream func() *Stream
+
+	// MaxEvents is how many events Recv makes before it takes no more: see More. 0: no bound.
+	MaxEvents int
+
 	SettingsTimeout time.Duration // for the peer's SETTINGS and for its ack; default 10 s
 	HeadersTimeout  time.Duration // from a HEADERS frame to its END_HEADERS; default 10 s
 	StallTimeout    time.Duration // that a peer's windows may hold up a stream (server); 0: for ever
@@ -55,6 +62,14 @@ type Config struct {
 	ResetRate       int           // a second; default 33
 	ControlBurst    int           // SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty and unknown frames; default 10000
 	ControlRate     int           // a second; default 1000
+}
+
+// newStream makes a stream of a driver that has a place for it, or one by itself.
+func (c *Config) newStream() *Stream {
+	if c.NewStream != nil {
+		return c.NewStream()
+	}
+	return new(Stream)
 }
 
 // A ConnectRule says when a client may use Extended CONNECT on a connection.

@@ -74,6 +74,7 @@ type Conn struct {
 
 	events    []Event
 	nextEvent int
+	more      bool // the latest Recv stopped at MaxEvents
 }
 
 // New returns a Conn whose first output is queued: the preface (Client) and SETTINGS, and a WINDOW_UPDATE for the

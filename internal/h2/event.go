@@ -150,8 +150,23 @@ func (c *Conn) NextData(s *Stream, limit int) *Event {
 
 // addEvent returns a new event, zero but for its kind and stream. Storage is used again after resetEvents.
 func (c *Conn) addEvent(kind EventKind, s *Stream) *Event {
+	if len(c.events) == cap(c.events) {
+		c.events = grown(c.events, 7, 31)
+	}
 	c.events = append(c.events, Event{Kind: kind, Stream: s})
 	return &c.events[len(c.events)-1]
+}
+
+// grown returns s with more room: for first, then for second elements, then twice as many.
+//
+// Choice: 7 and 31 events or 63 and 255 fields fill size classes of the allocator's, which puts 8 bytes before what has pointers. By
+// doubling, a batch of requests left so many pieces of so many sizes that what lived longer pinned pages between them.
+func grown[T any](s []T, first, second int) []T {
+	n := first
+	if len(s) >= first {
+		n = max(second, 2*len(s))
+	}
+	return append(make([]T, 0, n), s...)
 }
 
 // resetEvents makes room when every event was fetched. Those that were not stay.

@@ -84,6 +84,9 @@ func (c *Conn) recvField(f hpack.HeaderField) {
 		return
 	}
 	if sec.recvRegular(f.Name, f.Value, len(c.fields)) {
+		if len(c.fields) == cap(c.fields) {
+			c.fields = grown(c.fields, 63, 255)
+		}
 		c.fields = append(c.fields, Field{f.Name, f.Value})
 	}
 }

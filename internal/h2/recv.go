@@ -9,9 +9,10 @@ import (
 
 // Recv takes whole frames (and the preface) from b and returns how many bytes it took; the driver keeps the rest and
 // gives it again with more behind it. Data of events points into b. After EventConnFailed it takes everything and
-// does nothing.
+// does nothing. Where More says so, it wants to be called again with the rest as soon as the events were fetched.
 func (c *Conn) Recv(now time.Time, b []byte) (n int) {
 	c.now = now
+	c.more = false
 	c.resetEvents()
 	if len(b) > 0 {
 		c.heardAt = now
@@ -23,6 +24,10 @@ func (c *Conn) Recv(now time.Time, b []byte) (n int) {
 		}
 	}
 	for !c.failed {
+		if c.cfg.MaxEvents > 0 && len(c.events) >= c.cfg.MaxEvents {
+			c.more = true
+			return n
+		}
 		h, ok := wire.ParseFrameHeader(b[n:])
 		if !ok {
 			return n
@@ -42,6 +47,9 @@ func (c *Conn) Recv(now time.Time, b []byte) (n int) {
 	}
 	return len(b)
 }
+
+// More reports whether the latest Recv stopped at MaxEvents.
+func (c *Conn) More() bool { return c.more }
 
 // recvPreface returns how many bytes it took: none until the whole preface is there.
 //

@@ -109,6 +109,9 @@ func (c *Conn) sendResponse(s *Stream, p Pseudo, fields []Field, end bool) {
 	if c.cfg.Side == Client || s.sendHeaders || interim && end {
 		return
 	}
+	if cap(c.out)-len(c.out) < usualResponse {
+		c.growOut()
+	}
 	c.out = c.appendFieldBlock(c.out, s, Pseudo{Status: p.Status}, fields, end)
 	if interim {
 		return
@@ -142,7 +145,7 @@ func (c *Conn) SendData(s *Stream, head, body []byte, end bool) {
 	}
 }
 
-// growOut makes room for a small message. Here, and not where the bytes are appended, because that is deep in the stack of a
+// growOut makes room for a small message or response. Here, and not where the bytes are appended, because that is deep in the stack of a
 // goroutine which could do with 2 KiB.
 //
 //go:noinline
@@ -152,8 +155,12 @@ func (c *Conn) growOut() {
 	c.out = out
 }
 
-// smallOut is the smallest output buffer.
-const smallOut = 2 << 10
+const (
+	// smallOut is the smallest output buffer.
+	smallOut = 2 << 10
+	// usualResponse is as large as the headers of most.
+	usualResponse = 256
+)
 
 // queueData lets bytes wait on the stream.
 func (c *Conn) queueData(s *Stream, head, body []byte) {

@@ -72,12 +72,12 @@ func (c *Conn) newStream(id uint32) *Stream {
 }
 
 func (c *Conn) makeStream(id uint32) *Stream {
-	return &Stream{
-		ID:          id,
-		sendWindow:  int32(c.peer.InitialWindowSize),
-		recvWindow:  int32(c.recvInitial),
-		contentLeft: -1,
-	}
+	s := c.cfg.newStream()
+	s.ID = id
+	s.sendWindow = int32(c.peer.InitialWindowSize)
+	s.recvWindow = int32(c.recvInitial)
+	s.contentLeft = -1
+	return s
 }
 
 func (c *Conn) enter(s *Stream) {

@@ -105,12 +105,18 @@ func (r *Receiver) Reset(cfg Config) {
 	}
 }
 
-// Spare frees the last event's payload, and reports whether r knows nothing more of its connection: then Reset may give it to
-// another one meanwhile, and a Receiver just made can go on in its place.
+// Spare frees the last event's payload, and reports whether r knows nothing more of its connection, but what its inflater does: then
+// Reset may give it to another one meanwhile, and a Receiver just made can go on in its place with that inflater.
 func (r *Receiver) Spare() bool {
 	r.giveBack(&r.lent)
-	return r.Idle() && r.phase != over && r.inflater == nil
+	return r.Idle() && r.phase != over
 }
+
+// Inflater returns what inflates the peer's messages; nil: none was compressed.
+func (r *Receiver) Inflater() *deflate.Decompressor { return r.inflater }
+
+// SetInflater makes a Receiver just made or Reset go on with another one's inflater.
+func (r *Receiver) SetInflater(d *deflate.Decompressor) { r.inflater = d }
 
 // Recv takes bytes of p until there is an event, and returns it and how many bytes it took. NeedMore: all were taken. An
 // event may take no bytes; call it again with the rest of p, even an empty one, until it says NeedMore.

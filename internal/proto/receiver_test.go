@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/weftws/weft/internal/deflate"
 	"github.com/weftws/weft/internal/frame"
 )
 
@@ -335,6 +336,31 @@ func BenchmarkReceiver(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// What a Receiver is given inflates what refers to a message that another one got.
+func TestInflaterChangesHands(t *testing.T) {
+	cfg := Config{Side: frame.Server, Deflate: &deflate.Params{}}
+	s := NewSender(Config{Side: frame.Client, Deflate: cfg.Deflate})
+	var inflater *deflate.Decompressor
+	for range 3 {
+		head, body, _ := s.Message(nil, frame.Text, []byte("What a Receiver is given"), true, true, [4]byte{1, 2, 3, 4})
+		r := NewReceiver(cfg)
+		r.Whole = true
+		r.SetInflater(inflater)
+		in := append(bytes.Clone(head), body...)
+		ev, _ := r.Recv(in)
+		if ev.Kind != Message || string(ev.Payload) != "What a Receiver is given" {
+			t.Fatalf("got %v %q %s", ev.Kind, ev.Payload, ev.Detail)
+		}
+		if !r.Spare() {
+			t.Fatal("the Receiver is not spare after a message")
+		}
+		inflater = r.Inflater()
+	}
+	if inflater == nil {
+		t.Error("the Receiver has no inflater after a compressed message")
 	}
 }
 

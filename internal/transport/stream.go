@@ -58,6 +58,12 @@ type Stream interface {
 	Info() Info
 }
 
+// A ReadyStream can send at once or not at all, so that who has a context need not tie it to the stream first.
+type ReadyStream interface {
+	// SendReady is Send where that need not wait. It reports false, and has queued nothing, where Send would wait or fail.
+	SendReady(head, body []byte) bool
+}
+
 // A DrainStream wants to know when its reader is at the last of what it got by Receive or recv: what is sent from then on need not wait
 // for more.
 type DrainStream interface{ Drained() }

@@ -42,7 +42,7 @@ func (sc *serverConn) sendAltSvc(st *stream, authority string) {
 	}
 	sc.altSvcFor = authority
 	if v := a.Value(authority); v != "" {
-		sc.eng.SendAltSvc(st.s, "", v)
+		sc.eng.SendAltSvc(&st.s, "", v)
 	}
 }
 
@@ -82,7 +82,7 @@ func (cc *ClientConn) rememberOrigin(st *stream, req ConnectRequest) {
 	if scheme, authority, _ := strings.Cut(cc.lastOrigin, "://"); scheme != req.Scheme || authority != req.Authority {
 		cc.lastOrigin = req.Scheme + "://" + req.Authority
 	}
-	cc.origins[st.id] = cc.lastOrigin
+	cc.origins[st.s.ID] = cc.lastOrigin
 }
 
 // trim forgets the origins of streams that are gone, when they are many: a map does not shrink by itself.
@@ -92,8 +92,8 @@ func (cc *ClientConn) trim() {
 	}
 	live := make(map[uint32]string, cc.nstreams)
 	for st := cc.streams; st != nil; st = st.next {
-		if origin, ok := cc.origins[st.id]; ok {
-			live[st.id] = origin
+		if origin, ok := cc.origins[st.s.ID]; ok {
+			live[st.s.ID] = origin
 		}
 	}
 	cc.origins = live

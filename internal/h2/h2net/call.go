@@ -71,8 +71,8 @@ func (c *Call) Cancel() {
 	f.Lock()
 	if c.st.request != nil {
 		c.fail(&StreamError{
-			StreamID: c.st.id, Code: cancelled, Initiator: h2.Local,
-			Detail: "we cancelled the request (stream " + strconv.Itoa(int(c.st.id)) + ")",
+			StreamID: c.st.s.ID, Code: cancelled, Initiator: h2.Local,
+			Detail: "we cancelled the request (stream " + strconv.Itoa(int(c.st.s.ID)) + ")",
 		})
 	}
 	c.st.abort(cancelled)
@@ -89,7 +89,7 @@ func (c *Call) fail(err error) {
 
 // recvHeaders takes a response.
 func (cc *ClientConn) recvHeaders(ev *h2.Event) {
-	st, _ := ev.Stream.User.(*stream)
+	st := streamOf(ev.Stream)
 	// "A client MUST be able to parse one or more 1xx responses received prior to a final response ... A user agent MAY
 	// ignore unexpected 1xx responses." RFC 9110, Section 15.2.
 	if st == nil || st.request == nil || ev.Pseudo.Status < 200 {
@@ -156,7 +156,7 @@ func (b *responseBody) Close() error {
 func (st *stream) hangUp() {
 	st.discard()
 	if !st.released && st.c.err == nil && st.eof && !st.s.SendClosed() {
-		st.c.eng.SendData(st.s, nil, nil, true)
+		st.c.eng.SendData(&st.s, nil, nil, true)
 	}
 	st.reset(cancelled)
 }

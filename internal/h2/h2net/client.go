@@ -176,11 +176,9 @@ func (cc *ClientConn) open(req ConnectRequest, accepted chan struct{}) (*Call, e
 		}
 		return nil, errors.Join(ErrNoSlot, err)
 	}
-	st := &stream{c: cc.conn, s: s, id: s.ID}
-	s.User = st
+	st := cc.add(s)
 	call := &Call{st: st, accepted: accepted, answered: make(chan struct{})}
 	st.request = call
-	cc.add(st)
 	cc.rememberOrigin(st, req)
 	if cc.started {
 		cc.f.Flush()

@@ -100,6 +100,8 @@ func newConn(nc net.Conn, cfg h2.Config, writeTimeout time.Duration, r role) *co
 		c.id = clientConns.Add(1)
 	}
 	cfg.StallTimeout = writeTimeout
+	cfg.NewStream = newStream
+	cfg.MaxEvents = maxEvents
 	c.eng = h2.New(time.Now(), cfg)
 	c.f.Conn = nc
 	c.f.Timeout = writeTimeout
@@ -176,8 +178,10 @@ func (c *conn) kill() {
 	c.nc.Close()
 }
 
-// add takes st into the connection's books. Called with the lock held.
-func (c *conn) add(st *stream) {
+// add takes a stream of the engine's into the connection's books. Called with the lock held.
+func (c *conn) add(s *h2.Stream) *stream {
+	st := s.User.(*stream)
+	st.c = c
 	st.next = c.streams
 	if st.next != nil {
 		st.next.prev = st
@@ -187,6 +191,7 @@ func (c *conn) add(st *stream) {
 	if c.nstreams == 1 {
 		c.role.streamsChanged()
 	}
+	return st
 }
 
 func (c *conn) remove(st *stream) {

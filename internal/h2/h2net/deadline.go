@@ -17,10 +17,10 @@ type deadline struct {
 
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
-// set moves the deadline to t; fire is called when it may have passed. Called with the connection's lock held.
+// set moves the deadline to t; fire is called when it may have passed, unless it has already. Called with the connection's lock held.
 func (d *deadline) set(t time.Time, fire func()) {
 	d.at = t
-	if t.IsZero() || !d.armed.IsZero() && !d.armed.After(t) {
+	if t.IsZero() || d.passed() || !d.armed.IsZero() && !d.armed.After(t) {
 		return
 	}
 	d.arm(fire)

@@ -22,6 +22,10 @@ func (c *conn) dispatch(gen uint32) bool {
 			}
 			continue
 		}
+		if c.eng.More() {
+			r.took += c.eng.Recv(time.Now(), r.in[r.took:])
+			continue
+		}
 		if r.advanceDue {
 			r.advanceDue = false
 			r.dispatching = true
@@ -69,10 +73,7 @@ func (c *conn) quietEvents() {
 // handle does what an event asks for. If a callback is due it returns its stream and the bytes for it; they have been
 // consumed. Called with the lock held.
 func (c *conn) handle(ev *h2.Event) (*stream, []byte) {
-	var st *stream
-	if ev.Stream != nil {
-		st, _ = ev.Stream.User.(*stream)
-	}
+	st := streamOf(ev.Stream)
 	switch ev.Kind {
 	case h2.EventData:
 		if st != nil {
@@ -228,7 +229,7 @@ func (st *stream) invoke(p []byte, err error) (ok bool) {
 	defer func() {
 		if !ok {
 			v := recover()
-			st.c.role.logf("http2: panic in the callback of stream %d, %v: %v\n%s", st.id, st.c.remote, v, debug.Stack())
+			st.c.role.logf("http2: panic in the callback of stream %d, %v: %v\n%s", st.s.ID, st.c.remote, v, debug.Stack())
 		}
 	}()
 	st.recv(p, err)
@@ -246,6 +247,9 @@ func (c *conn) letBegin() {
 
 // maxBegun is how many handlers are started before they may run.
 const maxBegun = 8
+
+// maxEvents is how many events the engine makes at once: 8 KiB of them, where a batch may have hundreds.
+const maxEvents = 31
 
 // noGen is no reading goroutine's.
 const noGen = ^uint32(0)

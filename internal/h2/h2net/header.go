@@ -60,7 +60,7 @@ func (c *conn) sendHeaders(st *stream, status int, h http.Header, skip func(name
 	if c.altSvc != nil {
 		c.fields = c.altSvc(c.fields, st, status, h)
 	}
-	c.eng.SendHeaders(st.s, h2.Pseudo{Status: status}, c.fields, end)
+	c.eng.SendHeaders(&st.s, h2.Pseudo{Status: status}, c.fields, end)
 	clear(c.fields)
 }
 

@@ -204,7 +204,7 @@ func (c *conn) makeRoom() {
 const quiet = -1
 
 const (
-	quietReadBuffer = 1 << 10
+	quietReadBuffer = 512
 	minReadBuffer   = 4 << 10
 	maxReadBuffer   = 256 << 10
 )

@@ -35,11 +35,9 @@ type exchange struct {
 
 // recvHeaders starts a request.
 func (sc *serverConn) recvHeaders(ev *h2.Event) {
-	st := &stream{c: sc.conn, s: ev.Stream, id: ev.Stream.ID, eof: ev.End}
-	ev.Stream.User = st
+	st := sc.add(ev.Stream)
 	ex := &exchange{st: st}
-	st.exchange = ex
-	sc.add(st)
+	st.exchange, st.eof = ex, ev.End
 	sc.newRequest(ex, ev)
 	sc.sendAltSvc(st, ex.req.Host)
 	sc.reading.begun++
@@ -83,7 +81,11 @@ func (sc *serverConn) nextStart() *exchange {
 // newRequest fills in what the handler sees, as net/http would.
 func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 	n := len(ev.Fields)
-	h, values := make(http.Header, n+4), make([]string, n+2)
+	in := new(incoming)
+	h, values := make(http.Header, n+4), in.values[:]
+	if n+2 > len(values) {
+		values = make([]string, n+2)
+	}
 	fillHeader(h, ev.Fields, values)
 	p := &ev.Pseudo
 	host := p.Authority
@@ -121,12 +123,11 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 		h["Upgrade"], h["Connection"] = values[n:n+1:n+1], values[n+1:n+2:n+2]
 	}
 	if req.URL == nil {
-		u, err := url.ParseRequestURI(p.Path)
-		if err != nil {
+		if !in.parsePath(p.Path) {
 			ex.handler = refuse(http.StatusBadRequest, "malformed :path")
-			u = &url.URL{Path: p.Path}
+			in.url = url.URL{Path: p.Path}
 		}
-		req.URL = u
+		req.URL = &in.url
 	}
 	if !ex.connect {
 		ex.fillBody(&req, ev.End)
@@ -137,7 +138,43 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 		ex.ctx = transport.AcceptorContext{Context: ctx, Acceptor: ex}
 		ctx = &ex.ctx
 	}
-	ex.req = req.WithContext(ctx)
+	in.Request = *req.WithContext(ctx)
+	ex.req = &in.Request
+}
+
+// An incoming is a request with what belongs to every one of them, in one piece: what is garbage soon must not lie between what is not.
+type incoming struct {
+	http.Request
+	url    url.URL
+	values [12]string // of the header's fields, if there are no more
+}
+
+// parsePath sets the url to path; false: it is malformed.
+func (in *incoming) parsePath(path string) bool {
+	p, query, asks := strings.Cut(path, "?")
+	if strings.HasPrefix(p, "/") && isPlain(p) && isPlain(query) && asks == (query != "") {
+		in.url = url.URL{Path: p, RawQuery: query}
+		return true
+	}
+	u, err := url.ParseRequestURI(path)
+	if err != nil {
+		return false
+	}
+	in.url = *u
+	return true
+}
+
+// isPlain reports whether s has only characters that mean the same in a path and a query, escaped or not.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '/', c == '-', c == '.', c == '_', c == '~', c == '=', c == '&':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // fillBody sets what the request says of its content.

@@ -215,10 +215,10 @@ func (w *response) finish() {
 		}
 	}
 	if len(body) > 0 || len(trailers) == 0 {
-		st.c.eng.SendData(st.s, body, nil, len(trailers) == 0)
+		st.c.eng.SendData(&st.s, body, nil, len(trailers) == 0)
 	}
 	if len(trailers) > 0 {
-		st.c.eng.SendHeaders(st.s, h2.Pseudo{}, trailers, true)
+		st.c.eng.SendHeaders(&st.s, h2.Pseudo{}, trailers, true)
 	}
 }
 

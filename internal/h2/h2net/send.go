@@ -13,12 +13,30 @@ func (st *stream) Send(head, body []byte) (int, error) {
 	c := st.c
 	c.f.Lock()
 	n := len(head) + len(body)
-	if n == 0 || n > c.sendQueue || st.sending || st.sendErr() != nil || st.s.Pending() > c.sendQueue {
+	if !st.hasRoom(n) {
 		return st.sendSlowly(head, body)
 	}
-	c.eng.SendData(st.s, head, body, false)
+	c.eng.SendData(&st.s, head, body, false)
 	c.f.Flush()
 	return n, nil
+}
+
+// SendReady implements transport.ReadyStream.
+func (st *stream) SendReady(head, body []byte) bool {
+	c := st.c
+	c.f.Lock()
+	if !st.hasRoom(len(head) + len(body)) {
+		c.f.Unlock()
+		return false
+	}
+	c.eng.SendData(&st.s, head, body, false)
+	c.f.Flush()
+	return true
+}
+
+// hasRoom reports whether a unit of n bytes can be queued at once. Called with the lock held.
+func (st *stream) hasRoom(n int) bool {
+	return n > 0 && n <= st.c.sendQueue && !st.sending && st.sendErr() == nil && st.s.Pending() <= st.c.sendQueue
 }
 
 // sendSlowly is Send where it may have to wait, or cannot send. Called with the lock held; unlocks it.
@@ -40,7 +58,7 @@ func (st *stream) send(head, body []byte) (n int, err error) {
 		return 0, err
 	}
 	if len(head)+len(body) <= st.c.sendQueue {
-		st.c.eng.SendData(st.s, head, body, false)
+		st.c.eng.SendData(&st.s, head, body, false)
 		return len(head) + len(body), nil
 	}
 	// A unit larger than the queue goes in pieces, and nobody comes between them.
@@ -48,7 +66,7 @@ func (st *stream) send(head, body []byte) (n int, err error) {
 	for {
 		h := head[:min(len(head), st.c.sendQueue)]
 		b := body[:min(len(body), st.c.sendQueue-len(h))]
-		st.c.eng.SendData(st.s, h, b, false)
+		st.c.eng.SendData(&st.s, h, b, false)
 		n += len(h) + len(b)
 		head, body = head[len(h):], body[len(b):]
 		if len(head)+len(body) == 0 {
@@ -122,7 +140,7 @@ func (st *stream) TrySend(p []byte) bool {
 		f.Unlock()
 		return false
 	}
-	st.c.eng.SendData(st.s, p, nil, false)
+	st.c.eng.SendData(&st.s, p, nil, false)
 	f.Flush()
 	return true
 }
@@ -137,7 +155,7 @@ func (st *stream) Close(linger time.Duration) {
 		return
 	}
 	if !st.s.SendClosed() {
-		c.eng.SendData(st.s, nil, nil, true)
+		c.eng.SendData(&st.s, nil, nil, true)
 	}
 	if !st.s.Closed() && st.rarely().linger == nil {
 		st.rare.linger = time.AfterFunc(max(linger, 0), st.Abort)
@@ -155,7 +173,7 @@ func (st *stream) CloseWrite() error {
 		c.f.Unlock()
 		return err
 	}
-	c.eng.SendData(st.s, nil, nil, true)
+	c.eng.SendData(&st.s, nil, nil, true)
 	st.wakeSenders()
 	st.settle()
 	c.f.Flush()
@@ -196,7 +214,7 @@ func (st *stream) reset(code wire.ErrCode) {
 		return
 	}
 	if !st.s.Closed() {
-		st.c.eng.Reset(time.Now(), st.s, code)
+		st.c.eng.Reset(time.Now(), &st.s, code)
 	}
 	st.settle()
 }

@@ -24,9 +24,9 @@ import (
 //
 // All of it is guarded by the connection's lock.
 type stream struct {
-	c          *conn
-	s          *h2.Stream // not to be touched when released
-	prev, next *stream    // of conn.streams
+	c          *conn     // nil until the stream is added
+	s          h2.Stream // the engine's; not to be touched when released
+	prev, next *stream   // of conn.streams
 
 	recv func(p []byte, err error) // set by Handle
 
@@ -40,7 +40,6 @@ type stream struct {
 
 	err error // why the stream ended before its time: *StreamError, *ConnError
 
-	id uint32
 	// The last Receive returned 1<<expected bytes or less: as large a buffer the next one's begins with.
 	expected uint8
 	eof      bool // the peer ended its side
@@ -54,6 +53,24 @@ type stream struct {
 
 	awaitsEnd  bool // in conn.awaitingEnd
 	resetAtEnd bool // RST_STREAM(NO_ERROR) follows what is queued
+}
+
+// newStream is the engine's Config.NewStream.
+func newStream() *h2.Stream {
+	st := new(stream)
+	st.s.User = st
+	return &st.s
+}
+
+// streamOf returns what s, which may be nil, is a part of; nil: it was not added, or stands for no stream.
+func streamOf(s *h2.Stream) *stream {
+	if s == nil {
+		return nil
+	}
+	if st, ok := s.User.(*stream); ok && st.c != nil {
+		return st
+	}
+	return nil
 }
 
 // rarities are what few open streams have.
@@ -201,7 +218,7 @@ func (st *stream) wakeReceive() {
 
 func (st *stream) consume(n int) {
 	if n > 0 && st.c.err == nil {
-		st.c.eng.Consume(st.s, n)
+		st.c.eng.Consume(&st.s, n)
 	}
 }
 
@@ -236,11 +253,11 @@ func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
 	}
 	switch {
 	case st.closed:
-		st.c.eng.Consume(st.s, ev.Size)
+		st.c.eng.Consume(&st.s, ev.Size)
 		st.settle()
 	case st.recv != nil && !st.busy:
 		p = st.join(p)
-		st.c.eng.Consume(st.s, len(p))
+		st.c.eng.Consume(&st.s, len(p))
 		return st, p[:len(p):len(p)]
 	default:
 		st.queue(p)
@@ -255,7 +272,7 @@ func (st *stream) recvData(ev *h2.Event) (*stream, []byte) {
 // read, with nothing but frame headers between.
 func (st *stream) join(p []byte) []byte {
 	for !st.eof && len(p) < maxJoined {
-		next := st.c.eng.NextData(st.s, maxJoinedFrame)
+		next := st.c.eng.NextData(&st.s, maxJoinedFrame)
 		if next == nil {
 			break
 		}
@@ -362,7 +379,7 @@ func (st *stream) owed() ([]byte, error) {
 // Info implements transport.Stream.
 func (st *stream) Info() transport.Info {
 	return transport.Info{
-		Proto: "HTTP/2.0", Secure: st.c.tls != nil, ConnID: st.c.id, StreamID: uint64(st.id),
+		Proto: "HTTP/2.0", Secure: st.c.tls != nil, ConnID: st.c.id, StreamID: uint64(st.s.ID),
 		LocalAddr: st.c.local, RemoteAddr: st.c.remote,
 	}
 }
@@ -401,7 +418,7 @@ func (st *stream) settle() {
 		r.end()
 	}
 	if st.c.err == nil {
-		st.c.eng.Release(st.s)
+		st.c.eng.Release(&st.s)
 	}
 	st.c.remove(st)
 }

@@ -1,0 +1,23 @@
+package h2net
+
+import (
+	"net/url"
+	"reflect"
+	"testing"
+)
+
+func TestParsePath(t *testing.T) {
+	for _, path := range []string{
+		"/", "/echo", "/a/b-c_d.e~f", "//a", "/a?", "/a?b", "/a?b=c&d=e/f", "/a?b?c", "/a%20b", "/a%2Fb", "/a b", "/ä", "/a:b", "/a=b&c", "/a;b", "/a?b+c",
+		"/a?%zz", "/%zz", "", "*", "a", "?b", "/a#b", "/\x7f", "http://b/a", "/../a", "/a?b#c",
+	} {
+		t.Run(path, func(t *testing.T) {
+			in := new(incoming)
+			ok := in.parsePath(path)
+			want, err := url.ParseRequestURI(path)
+			if ok != (err == nil) || ok && !reflect.DeepEqual(in.url, *want) {
+				t.Errorf("got %#v, %v, want %#v, %v", in.url, ok, want, err)
+			}
+		})
+	}
+}
