@@ -176,7 +176,7 @@ func (c *Conn) single(p []byte) (m piece, found bool) {
 	if c.sendEnded.Load() {
 		return piece{}, false
 	}
-	op, payload, n := proto.Single(c.opt.side, c.readLimit.Load(), p)
+	op, payload, n := proto.Single(c.opt.side, c.readLimit.Load(), p, c.own)
 	if n == 0 {
 		return piece{}, false
 	}
@@ -186,7 +186,7 @@ func (c *Conn) single(p []byte) (m piece, found bool) {
 	} else {
 		c.inflow().rest = p[n:]
 	}
-	return piece{op: op, last: true, payload: payload}, true
+	return piece{op: op, last: true, owned: c.own, payload: payload}, true
 }
 
 // noteSingle is noteFrame for a message of n bytes.

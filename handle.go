@@ -118,7 +118,7 @@ func (in inbox) receive(p []byte, err error) {
 func (in inbox) receiveSingles(p []byte) []byte {
 	c := in.c
 	for len(p) > 0 {
-		op, payload, n := proto.Single(c.opt.side, c.readLimit.Load(), p)
+		op, payload, n := proto.Single(c.opt.side, c.readLimit.Load(), p, false)
 		if n == 0 {
 			break
 		}

@@ -120,9 +120,9 @@ func (r *Receiver) Recv(p []byte) (ev Event, n int) {
 		r.giveBack(&r.lent)
 	}
 	if uint8(r.phase)|r.headLen|uint8(r.message) == 0 {
-		if op, payload, n := Single(r.side, r.MaxMessageBytes, p); n > 0 {
+		if op, payload, n := Single(r.side, r.MaxMessageBytes, p, r.Own && r.Whole); n > 0 {
 			if r.Whole {
-				return Event{Kind: Message, Opcode: op, Payload: payload}, n
+				return Event{Kind: Message, Opcode: op, Payload: payload, Owned: r.Own}, n
 			}
 			return Event{Kind: Chunk, Opcode: op, Payload: payload, Last: true}, n
 		}

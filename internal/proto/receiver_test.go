@@ -50,7 +50,7 @@ func TestShortWay(t *testing.T) {
 			bin(strings.Repeat("x", 126)), text(strings.Repeat("x", 65535)),
 		} {
 			in := append(wire(peer, f), "more"...)
-			op, payload, n := Single(r.side, r.MaxMessageBytes, bytes.Clone(in))
+			op, payload, n := Single(r.side, r.MaxMessageBytes, bytes.Clone(in), false)
 			if op != f.Opcode || string(payload) != f.payload || n != len(in)-4 {
 				t.Errorf("%v of %d bytes: %v, %d bytes, took %d of %d", f.Opcode, len(f.payload), op, len(payload), n, len(in))
 			}
@@ -65,7 +65,7 @@ func TestShortWay(t *testing.T) {
 		} {
 			in := wire(peer, f)
 			same := bytes.Clone(in)
-			if _, _, n := Single(r.side, r.MaxMessageBytes, in); n != 0 || !bytes.Equal(in, same) {
+			if _, _, n := Single(r.side, r.MaxMessageBytes, in, false); n != 0 || !bytes.Equal(in, same) {
 				t.Errorf("%v: took %d, changed the bytes: %v", f, n, !bytes.Equal(in, same))
 			}
 		}
