@@ -152,9 +152,50 @@ func (c *Conn) nextPiece(ctx context.Context) (piece, error) {
 			}
 			continue
 		}
-		c.heard.Store(true)
+		c.hear()
+		if c.in == nil {
+			if m, found := c.single(p); found {
+				return m, nil
+			}
+		}
 		c.inflow().rest = p
 	}
+}
+
+// hear notes that the peer is there.
+func (c *Conn) hear() {
+	if !c.heard.Load() {
+		c.heard.Store(true)
+	}
+}
+
+// single is parse for the message at the beginning of p that needs no inflow; what follows it gets one. Called without an inflow.
+//
+//go:noinline
+func (c *Conn) single(p []byte) (m piece, found bool) {
+	if c.sendEnded.Load() {
+		return piece{}, false
+	}
+	op, payload, n := proto.Single(c.opt.side, c.readLimit.Load(), p, c.own)
+	if n == 0 {
+		return piece{}, false
+	}
+	c.noteSingle(len(payload))
+	if n == len(p) {
+		c.drained()
+	} else {
+		c.inflow().rest = p[n:]
+	}
+	return piece{op: op, last: true, owned: c.own, payload: payload}, true
+}
+
+// noteSingle is noteFrame for a message of n bytes.
+func (c *Conn) noteSingle(n int) {
+	if d := c.dialed; d != nil && d.confirm != nil {
+		d.confirm()
+		d.confirm = nil
+	}
+	c.reading.fresh.add(n, true)
 }
 
 // parse looks at what was received. An error: the Conn takes no more.
@@ -184,6 +225,9 @@ func (c *Conn) parse() (p piece, found bool, err error) {
 			return piece{}, false, err
 		}
 		c.restInflow()
+	}
+	if !c.sendEnded.Load() { // it is set with err, or before
+		return piece{}, false, nil
 	}
 	return piece{}, false, c.terminal()
 }

@@ -79,7 +79,13 @@ func (in inbox) receive(p []byte, err error) {
 		in.end(c.recvEnd(err))
 		return
 	}
-	c.heard.Store(true)
+	c.hear()
+	if c.in == nil {
+		if p = in.receiveSingles(p); len(p) == 0 {
+			c.reading.settle()
+			return
+		}
+	}
 	f := c.inflow()
 	f.MaxMessageBytes = c.readLimit.Load()
 	for len(p) > 0 {
@@ -106,6 +112,26 @@ func (in inbox) receive(p []byte, err error) {
 	}
 	c.restInflow()
 	c.reading.settle()
+}
+
+// receiveSingles is receive for messages that need no inflow. It returns what comes after them.
+func (in inbox) receiveSingles(p []byte) []byte {
+	c := in.c
+	for len(p) > 0 {
+		op, payload, n := proto.Single(c.opt.side, c.readLimit.Load(), p, false)
+		if n == 0 {
+			break
+		}
+		p = p[n:]
+		c.noteSingle(len(payload))
+		if len(p) == 0 {
+			c.drained()
+		}
+		if !c.sendEnded.Load() {
+			in.h.OnMessage(c, MessageType(op), payload)
+		}
+	}
+	return p
 }
 
 // drained tells the stream that what it gave us has been used up.

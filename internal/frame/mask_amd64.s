@@ -1,25 +1,26 @@
 #include "textflag.h"
 
-// func maskBlocks(p []byte, k uint64) (n int, or uint64)
+// func maskBlocks(dst *byte, p []byte, k uint64) (n int, or uint64)
 //
 // SSE2, which every amd64 processor has: 64 bytes a turn, then 16.
-TEXT ·maskBlocks(SB), NOSPLIT, $0-48
-	MOVQ p_base+0(FP), DI
-	MOVQ p_len+8(FP), CX
-	MOVQ k+24(FP), X0
+TEXT ·maskBlocks(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), DI
+	MOVQ p_base+8(FP), SI
+	MOVQ p_len+16(FP), CX
+	MOVQ k+32(FP), X0
 	PUNPCKLQDQ X0, X0
 	PXOR X5, X5
 	PXOR X6, X6
 	ANDQ $~15, CX
-	MOVQ CX, n+32(FP)
+	MOVQ CX, n+40(FP)
 	SUBQ $64, CX
 	JB   rest
 
 turn:
-	MOVOU (DI), X1
-	MOVOU 16(DI), X2
-	MOVOU 32(DI), X3
-	MOVOU 48(DI), X4
+	MOVOU (SI), X1
+	MOVOU 16(SI), X2
+	MOVOU 32(SI), X3
+	MOVOU 48(SI), X4
 	PXOR  X0, X1
 	PXOR  X0, X2
 	PXOR  X0, X3
@@ -32,6 +33,7 @@ turn:
 	POR   X2, X6
 	POR   X3, X5
 	POR   X4, X6
+	ADDQ  $64, SI
 	ADDQ  $64, DI
 	SUBQ  $64, CX
 	JAE   turn
@@ -41,10 +43,11 @@ rest:
 	JZ   done
 
 block:
-	MOVOU (DI), X1
+	MOVOU (SI), X1
 	PXOR  X0, X1
 	MOVOU X1, (DI)
 	POR   X1, X5
+	ADDQ  $16, SI
 	ADDQ  $16, DI
 	SUBQ  $16, CX
 	JNZ   block
@@ -53,5 +56,5 @@ done:
 	POR    X6, X5
 	MOVHLPS X5, X1
 	POR    X1, X5
-	MOVQ   X5, or+40(FP)
+	MOVQ   X5, or+48(FP)
 	RET

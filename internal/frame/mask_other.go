@@ -2,4 +2,4 @@
 
 package frame
 
-func maskBlocks(p []byte, k uint64) (n int, or uint64) { return maskWords(p, k) }
+func maskBlocks(dst *byte, p []byte, k uint64) (n int, or uint64) { return maskWords(dst, p, k) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 )
 
 // "transformed-octet-i = original-octet-i XOR masking-key-octet-j", "j = i MOD 4". RFC 6455, Section 5.3.
@@ -19,8 +20,17 @@ func TestRFC6455Section5_3Masking(t *testing.T) {
 		for pos := range 8 {
 			got := bytes.Clone(p)
 			Mask(got, key, pos)
-			if want := naiveMask(p, key, pos); !bytes.Equal(got, want) {
+			want := naiveMask(p, key, pos)
+			if !bytes.Equal(got, want) {
 				t.Fatalf("length %d from position %d: % x, want % x", length, pos, got, want)
+			}
+			same, to := bytes.Clone(p), bytes.Repeat([]byte{0xee}, length+20)
+			MaskTo(to[10:10+length], p, key, pos)
+			if !bytes.Equal(to[10:10+length], want) || !bytes.Equal(p, same) {
+				t.Fatalf("MaskTo, length %d from position %d: % x, want % x", length, pos, to[10:10+length], want)
+			}
+			if around := append(bytes.Clone(to[:10]), to[10+length:]...); !bytes.Equal(around, bytes.Repeat([]byte{0xee}, 20)) {
+				t.Fatalf("MaskTo, length %d: around it % x", length, around)
 			}
 		}
 		masked := AppendMasked([]byte("before"), p, key)
@@ -35,13 +45,13 @@ func TestMaskReportsASCII(t *testing.T) {
 	for _, length := range []int{0, 1, 3, 4, 7, 8, 9, 63, 64, 65, 127, 128, 200} {
 		text := bytes.Repeat([]byte("a"), length)
 		masked := naiveMask(text, key, 0)
-		if !Mask(bytes.Clone(masked), key, 0) {
+		if !Mask(bytes.Clone(masked), key, 0) || !MaskTo(make([]byte, length), masked, key, 0) {
 			t.Errorf("%d ASCII bytes: not reported", length)
 		}
 		for i := range length {
 			p := bytes.Clone(masked)
 			p[i] ^= 0x80
-			if Mask(p, key, 0) {
+			if MaskTo(make([]byte, length), p, key, 0) || Mask(p, key, 0) {
 				t.Errorf("%d bytes with byte %d not ASCII: reported as ASCII", length, i)
 			}
 		}
@@ -81,8 +91,8 @@ func FuzzMask(f *testing.F) {
 // checkBlocks holds maskBlocks, which a processor may have its own of, to maskWords.
 func checkBlocks(t *testing.T, p []byte, k uint64) {
 	words, blocks := bytes.Clone(p), bytes.Clone(p)
-	n, or := maskWords(words, k)
-	m, or2 := maskBlocks(blocks, k)
+	n, or := maskWords(unsafe.SliceData(words), words, k)
+	m, or2 := maskBlocks(unsafe.SliceData(blocks), blocks, k)
 	if m < n || m%8 != 0 || m > len(p) {
 		t.Fatalf("%d bytes: maskBlocks masks %d, maskWords %d", len(p), m, n)
 	}

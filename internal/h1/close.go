@@ -12,11 +12,11 @@ import (
 // Close implements [transport.Stream]. A goroutine does the work and ends when linger has passed, at the latest.
 func (s *Stream) Close(linger time.Duration) {
 	s.out.Lock()
-	if s.closed {
+	if s.closed.Load() {
 		s.out.Unlock()
 		return
 	}
-	s.closed = true
+	s.closed.Store(true)
 	s.nc.SetReadDeadline(longAgo)
 	s.out.Changed.Broadcast()
 	s.out.Unlock()
@@ -26,7 +26,7 @@ func (s *Stream) Close(linger time.Duration) {
 // Abort implements [transport.Stream].
 func (s *Stream) Abort() {
 	s.out.Lock()
-	s.closed = true
+	s.closed.Store(true)
 	s.out.Unlock()
 	s.hangUp()
 }
@@ -57,7 +57,7 @@ func (s *Stream) shut(linger time.Duration) {
 	// A connection that is closed while bytes of the peer's are unread is reset, and the reset may overtake our last
 	// bytes. RFC 9112, Section 9.6.
 	s.out.Lock()
-	for s.receiving && !s.gone {
+	for s.receiving.Load() && !s.gone {
 		s.out.Changed.Wait()
 	}
 	if !s.gone {
@@ -77,7 +77,7 @@ func (s *Stream) CloseWrite() error {
 		return errors.ErrUnsupported
 	}
 	s.out.Lock()
-	if s.closed {
+	if s.closed.Load() {
 		s.out.Unlock()
 		return net.ErrClosed
 	}

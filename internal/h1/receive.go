@@ -17,9 +17,13 @@ func (s *Stream) Receive() ([]byte, error) {
 	if err := s.enterRead(); err != nil {
 		return nil, err
 	}
+	s.out.Turn()
 	p, err := s.read()
-	if cause := s.leaveRead(); cause != nil && (err != nil || cause == net.ErrClosed) {
-		return nil, cause
+	if s.leaveRead() {
+		return nil, net.ErrClosed
+	}
+	if err != nil {
+		err = s.endCause(err)
 	}
 	return p, err
 }
@@ -28,7 +32,7 @@ func (s *Stream) Receive() ([]byte, error) {
 func (s *Stream) Handle(recv func(p []byte, err error)) {
 	s.out.Lock()
 	s.handled = true
-	if !s.closed {
+	if !s.closed.Load() {
 		s.nc.SetReadDeadline(time.Time{})
 	}
 	s.out.Unlock()
@@ -42,32 +46,26 @@ func (s *Stream) handle(recv func(p []byte, err error)) {
 		return
 	}
 	if p := s.takeEarly(); p != nil {
-		s.out.Lock()
 		s.dispatch(recv, p)
 	}
 	for {
 		var p []byte
 		p, err = s.read()
-		s.out.Lock()
-		if s.closed || err != nil {
+		if err != nil || s.closed.Load() {
 			break
 		}
 		s.dispatch(recv, p)
 	}
-	if cause := s.endCause(); cause != nil {
-		err = cause
-	}
-	s.out.Unlock()
+	err = s.endCause(err)
 	s.releaseRead()
 	recv(nil, err)
 	s.leaveRead()
 }
 
-// dispatch calls recv. What the application sends meanwhile leaves in one Write. Called with the mutex held; unlocks it.
+// dispatch calls recv. What the application sends meanwhile leaves in one Write.
 func (s *Stream) dispatch(recv func(p []byte, err error), p []byte) {
 	s.out.Turn()
-	s.out.BeginLocked()
-	s.out.Unlock()
+	s.out.Begin()
 	recv(p, nil)
 	s.out.End()
 }
@@ -81,34 +79,40 @@ func (s *Stream) takeEarly() []byte {
 	return p
 }
 
+// enterRead says that somebody is about to read. Close sets closed first and looks at receiving then; here it is the other way
+// round, so that one of both notices.
 func (s *Stream) enterRead() error {
-	s.out.Lock()
-	defer s.out.Unlock()
-	if s.closed {
+	s.receiving.Store(true)
+	if s.closed.Load() {
+		s.leaveRead()
 		return net.ErrClosed
 	}
-	s.out.Turn()
-	s.receiving = true
 	return nil
 }
 
-// leaveRead returns why reading makes no sense any more, or nil.
-func (s *Stream) leaveRead() error {
-	s.out.Lock()
-	defer s.out.Unlock()
-	s.receiving = false
-	if s.closed {
-		s.out.Changed.Broadcast()
+// leaveRead reports whether the stream was closed meanwhile.
+func (s *Stream) leaveRead() (closed bool) {
+	s.receiving.Store(false)
+	if !s.closed.Load() {
+		return false
 	}
-	return s.endCause()
+	s.out.Lock()
+	s.out.Changed.Broadcast()
+	s.out.Unlock()
+	return true
 }
 
-// endCause is called with the mutex held.
-func (s *Stream) endCause() error {
-	if s.closed {
+// endCause says why reading makes no sense any more, where read says err.
+func (s *Stream) endCause(err error) error {
+	s.out.Lock()
+	defer s.out.Unlock()
+	switch {
+	case s.closed.Load():
 		return net.ErrClosed
+	case s.failed != nil:
+		return s.failed
 	}
-	return s.failed
+	return err
 }
 
 // read waits for bytes and returns all that are there, as far as the buffer goes. The buffer grows while reads fill it and

@@ -29,7 +29,7 @@ func (s *Stream) refuse() error {
 	switch {
 	case s.failed != nil:
 		return s.failed
-	case s.closed || s.ended:
+	case s.closed.Load() || s.ended:
 		return net.ErrClosed
 	}
 	return nil

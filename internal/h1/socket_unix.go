@@ -21,6 +21,9 @@ type socket struct {
 	n       int
 	err     error
 
+	tryFill func(fd uintptr) bool // attemptFill, bound once
+	fill    []byte
+
 	write    func(fd uintptr) // attemptWrite, bound once
 	out      []byte
 	wrote    int
@@ -33,7 +36,7 @@ func newSocket(sc syscall.Conn) *socket {
 		return nil
 	}
 	s := &socket{conn: conn}
-	s.tryRead, s.write = s.attemptRead, s.attemptWrite
+	s.tryRead, s.tryFill, s.write = s.attemptRead, s.attemptFill, s.attemptWrite
 	return s
 }
 
@@ -63,16 +66,40 @@ func (s *socket) attemptRead(fd uintptr) bool {
 	if s.buf == nil {
 		s.buf = transport.GetBuffer(s.size)
 	}
+	if !s.attempt(fd, s.buf[:cap(s.buf)]) {
+		transport.PutBuffer(s.buf)
+		s.buf = nil
+		return false
+	}
+	return true
+}
+
+// readInto is a net.Conn's Read; p is not empty. One caller at a time, and none in read.
+func (s *socket) readInto(p []byte) (int, error) {
+	s.fill = p
+	err := s.conn.Read(s.tryFill)
+	s.fill = nil
+	if err == nil {
+		err = s.err
+	}
+	if err != nil {
+		return 0, err
+	}
+	return s.n, nil
+}
+
+func (s *socket) attemptFill(fd uintptr) bool { return s.attempt(fd, s.fill) }
+
+// attempt reads into p. It reports false where there is nothing yet.
+func (s *socket) attempt(fd uintptr, p []byte) bool {
 	for {
-		s.n, s.err = syscall.Read(int(fd), s.buf[:cap(s.buf)])
+		s.n, s.err = recv(int(fd), p)
 		if s.err != syscall.EINTR {
 			break
 		}
 	}
 	switch {
 	case s.err == syscall.EAGAIN:
-		transport.PutBuffer(s.buf)
-		s.buf = nil
 		return false
 	case s.err != nil:
 		s.err = os.NewSyscallError("read", s.err)
@@ -97,7 +124,7 @@ func (s *socket) tryWrite(p []byte) (n int, clear bool, err error) {
 func (s *socket) attemptWrite(fd uintptr) {
 	for s.wrote < len(s.out) {
 		var n int
-		n, s.writeErr = syscall.Write(int(fd), s.out[s.wrote:])
+		n, s.writeErr = send(int(fd), s.out[s.wrote:])
 		if n > 0 {
 			s.wrote += n
 		}

@@ -3,6 +3,7 @@ package h1
 import (
 	"crypto/tls"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,16 +20,18 @@ type Stream struct {
 	info   transport.Info
 	client bool // we asked for the Upgrade
 
+	// Set with out's mutex held, or by the reader; read without.
+	closed    atomic.Bool // by Close or Abort: Send and Receive say net.ErrClosed
+	receiving atomic.Bool // somebody is in the connection's Read or in recv
+
 	// out's mutex guards everything down to the reader's part.
 	out transport.Queue
 
-	ended     bool          // by CloseWrite: Send says net.ErrClosed
-	closed    bool          // by Close or Abort: Send and Receive say net.ErrClosed
-	gone      bool          // the connection is closed
-	done      chan struct{} // made on demand, closed when gone
-	failed    error         // a Write's error
-	receiving bool          // somebody is in the connection's Read or in recv
-	handled   bool          // Handle was called
+	ended   bool          // by CloseWrite: Send says net.ErrClosed
+	gone    bool          // the connection is closed
+	done    chan struct{} // made on demand, closed when gone
+	failed  error         // a Write's error
+	handled bool          // Handle was called
 
 	// The reader's part: touched by Receive, or by Handle's goroutine.
 	early    []byte // arrived with the handshake
@@ -104,7 +107,7 @@ func (s *Stream) Info() transport.Info { return s.info }
 // SetReadDeadline implements [transport.Stream]. It has no effect after Handle.
 func (s *Stream) SetReadDeadline(t time.Time) {
 	s.out.Lock()
-	if !s.closed && !s.handled {
+	if !s.closed.Load() && !s.handled {
 		s.nc.SetReadDeadline(t)
 	}
 	s.out.Unlock()

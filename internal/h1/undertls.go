@@ -3,6 +3,7 @@ package h1
 import (
 	"crypto/tls"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -51,6 +52,23 @@ type underTLS struct {
 
 // NetConn returns what the Listener accepted.
 func (u *underTLS) NetConn() net.Conn { return u.tcpConn }
+
+// Read implements net.Conn, for one caller at a time: a tls.Conn holds a lock meanwhile.
+func (u *underTLS) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := u.socket.readInto(p)
+	switch e := err.(type) {
+	case nil:
+		return n, nil
+	case *net.OpError: // of the net package's raw connection
+		e.Op = "read"
+	case *os.SyscallError:
+		err = &net.OpError{Op: "read", Net: u.LocalAddr().Network(), Source: u.LocalAddr(), Addr: u.RemoteAddr(), Err: err}
+	}
+	return n, err
+}
 
 // Write implements net.Conn.
 func (u *underTLS) Write(p []byte) (int, error) {

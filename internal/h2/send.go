@@ -14,8 +14,9 @@ var (
 )
 
 const (
-	// directLimit: while so many bytes or more are in the output buffer, DATA waits on its stream.
-	directLimit = 128 << 10
+	// directLimit: while so many bytes or more are in the output buffer, DATA waits on its stream. Frames of other types still
+	// find room in a buffer of 128 KiB, which would otherwise be copied into a larger one for each of them.
+	directLimit = 126 << 10
 	// maxPayload is the most that we put into one frame. Choice: every peer accepts it, so that SETTINGS_MAX_FRAME_SIZE
 	// need not be looked at, and streams take turns after it.
 	maxPayload = wire.DefaultMaxFrameSize

@@ -167,6 +167,23 @@ func TestOutputFillsItsBuffer(t *testing.T) {
 	}
 }
 
+// DATA leaves room in a buffer of 128 KiB for frames of other types, which would else be the reason to copy it.
+func TestOutputLeavesRoom(t *testing.T) {
+	v := converse(t, Config{Side: Server})
+	v.recv("WINDOW_UPDATE stream=0 +1000000\nSETTINGS INITIAL_WINDOW_SIZE=1000000")
+	v.wantEvents("Settings")
+	v.output()
+	s := v.answer(1)
+	v.SendData(s, nil, make([]byte, 100_000), false)
+	if v.SwapOutput(make([]byte, 0, 128<<10)) == nil {
+		t.Fatal("the output does not change hands")
+	}
+	v.SendData(s, nil, make([]byte, 300_000), false)
+	if v.OutputSize() < 120<<10 || cap(v.out) != 128<<10 || cap(v.out)-len(v.out) < 1<<10 {
+		t.Errorf("%d bytes of output in a buffer of %d", len(v.out), cap(v.out))
+	}
+}
+
 // Large output changes hands; small output, what has no room, and what is half written are copied.
 func TestSwapOutput(t *testing.T) {
 	v := converse(t, Config{Side: Server})

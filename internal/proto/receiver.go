@@ -1,9 +1,7 @@
 package proto
 
 import (
-	"encoding/binary"
 	"math"
-	"unicode/utf8"
 
 	"github.com/weftws/weft/internal/deflate"
 	"github.com/weftws/weft/internal/frame"
@@ -127,10 +125,10 @@ func (r *Receiver) Recv(p []byte) (ev Event, n int) {
 	if r.lent != nil {
 		r.giveBack(&r.lent)
 	}
-	if len(p) >= 2 && uint8(r.phase)|r.headLen|uint8(r.message) == 0 {
-		if op, payload, n := r.recvSingle(p); n > 0 {
+	if uint8(r.phase)|r.headLen|uint8(r.message) == 0 {
+		if op, payload, n := Single(r.side, r.MaxMessageBytes, p, r.Own && r.Whole); n > 0 {
 			if r.Whole {
-				return Event{Kind: Message, Opcode: op, Payload: payload}, n
+				return Event{Kind: Message, Opcode: op, Payload: payload, Owned: r.Own}, n
 			}
 			return Event{Kind: Chunk, Opcode: op, Payload: payload, Last: true}, n
 		}
@@ -157,47 +155,6 @@ func (r *Receiver) Held() int { return cap(r.gathered) + cap(r.lent) }
 func (r *Receiver) Close() {
 	r.end()
 	r.giveBack(&r.lent)
-}
-
-// recvSingle is the short way for what nearly all frames of small messages are: at the beginning of p, between messages, a
-// whole uncompressed text or binary message of at most 65535 bytes in one frame. It returns n == 0 for anything else, also for
-// anything wrong, and p is as it was.
-func (r *Receiver) recvSingle(p []byte) (op frame.Opcode, payload []byte, n int) {
-	const fin, mask = 0x80, 0x80
-	if p[0] != fin|byte(frame.Text) && p[0] != fin|byte(frame.Binary) {
-		return 0, nil, 0
-	}
-	length, at := int(p[1]), 2
-	if r.side == frame.Server {
-		length ^= mask // what is left of it now is a violation
-	}
-	if length >= 126 {
-		if length != 126 || len(p) < 4 {
-			return 0, nil, 0
-		}
-		if length, at = int(binary.BigEndian.Uint16(p[2:])), 4; length < 126 {
-			return 0, nil, 0
-		}
-	}
-	if r.side == frame.Server {
-		at += 4
-	}
-	if end := at + length; end > len(p) || r.MaxMessageBytes > 0 && int64(length) > r.MaxMessageBytes {
-		return 0, nil, 0
-	}
-	op = frame.Opcode(p[0] &^ fin)
-	payload = p[at : at+length : at+length]
-	ascii := false
-	var key [4]byte
-	if r.side == frame.Server {
-		key = [4]byte(p[at-4:])
-		ascii = frame.Mask(payload, key, 0)
-	}
-	if op == frame.Text && !ascii && !utf8.Valid(payload) {
-		frame.Mask(payload, key, 0)
-		return 0, nil, 0
-	}
-	return op, payload, at + length
 }
 
 // recv is Recv for every case.

@@ -51,9 +51,16 @@ func TestShortWay(t *testing.T) {
 			bin(strings.Repeat("x", 126)), text(strings.Repeat("x", 65535)),
 		} {
 			in := append(wire(peer, f), "more"...)
-			op, payload, n := r.recvSingle(bytes.Clone(in))
+			op, payload, n := Single(r.side, r.MaxMessageBytes, bytes.Clone(in), false)
 			if op != f.Opcode || string(payload) != f.payload || n != len(in)-4 {
 				t.Errorf("%v of %d bytes: %v, %d bytes, took %d of %d", f.Opcode, len(f.payload), op, len(payload), n, len(in))
+			}
+			lent := bytes.Clone(in)
+			if op2, owned, n2 := Single(r.side, r.MaxMessageBytes, lent, true); op2 != op || !bytes.Equal(owned, payload) || n2 != n {
+				t.Errorf("%v of %d bytes, a copy: %v, %d bytes, took %d", f.Opcode, len(f.payload), op2, len(owned), n2)
+			}
+			if !bytes.Equal(lent, in) {
+				t.Error("a copy of the payload, and it was changed where it lay")
 			}
 			ev, n := r.recv(in)
 			if ev.Kind != Chunk || !ev.Last || ev.Opcode != op || string(ev.Payload) != f.payload || n != len(in)-4 {
@@ -66,8 +73,10 @@ func TestShortWay(t *testing.T) {
 		} {
 			in := wire(peer, f)
 			same := bytes.Clone(in)
-			if _, _, n := r.recvSingle(in); n != 0 || !bytes.Equal(in, same) {
-				t.Errorf("%v: took %d, changed the bytes: %v", f, n, !bytes.Equal(in, same))
+			for _, own := range []bool{false, true} {
+				if _, _, n := Single(r.side, r.MaxMessageBytes, in, own); n != 0 || !bytes.Equal(in, same) {
+					t.Errorf("%v: took %d, changed the bytes: %v", f, n, !bytes.Equal(in, same))
+				}
 			}
 		}
 	})

@@ -9,6 +9,9 @@ import (
 
 // recvData takes payload of a data frame: all there is in p, which may be nothing if the frame has none.
 func (r *Receiver) recvData(p []byte) (ev Event, n int) {
+	if r.gathers(p) {
+		return r.recvGathering(p)
+	}
 	piece, ascii := r.take(p)
 	last := r.fin && int64(len(piece)) == r.remaining
 	if r.message == frame.Text && !r.compressed {
@@ -29,19 +32,44 @@ func (r *Receiver) recvData(p []byte) (ev Event, n int) {
 			ev = Event{Kind: Chunk, Opcode: r.message, Payload: piece, Last: last}
 			r.chunked = true
 		}
-	case last && r.gathered == nil:
-		ev = Event{Kind: Message, Opcode: r.message, Payload: piece}
 	default:
-		r.gatherMessage(piece)
-		if last {
-			ev = Event{Kind: Message, Opcode: r.message, Payload: r.gathered, Owned: r.owned}
-			r.lendGathered()
-		}
+		ev = Event{Kind: Message, Opcode: r.message, Payload: piece}
 	}
 	if last && r.phase != over {
 		r.message = 0
 	}
 	return ev, len(piece)
+}
+
+// gathers reports whether p is for an uncompressed message that is delivered whole and does not lie in p as a whole.
+func (r *Receiver) gathers(p []byte) bool {
+	return !r.compressed && !r.chunking() && (r.gathered != nil || !r.fin || int64(len(p)) < r.remaining)
+}
+
+// recvGathering is recvData where gathers says so. It unmasks while it copies; p does not change.
+func (r *Receiver) recvGathering(p []byte) (ev Event, n int) {
+	n = int(min(int64(len(p)), r.remaining))
+	last := r.fin && int64(n) == r.remaining
+	pos := int(r.pos)
+	r.advance(n)
+	piece, ascii := r.gatherMessage(n), false
+	if r.side == frame.Server {
+		ascii = frame.MaskTo(piece, p[:n], r.key, pos)
+	} else {
+		copy(piece, p)
+	}
+	if r.message == frame.Text {
+		if _, failed := r.checkText(piece, ascii, last); failed != nil {
+			return *failed, 0
+		}
+	}
+	r.size += int64(n)
+	if last {
+		ev = Event{Kind: Message, Opcode: r.message, Payload: r.gathered, Owned: r.owned}
+		r.lendGathered()
+		r.message = 0
+	}
+	return ev, n
 }
 
 // chunking reports whether the message is delivered in chunks.
@@ -157,36 +185,41 @@ func (r *Receiver) inflate(payload []byte) *Event {
 	}
 }
 
-// gatherMessage is gather for a piece of an uncompressed message that is delivered whole.
-func (r *Receiver) gatherMessage(piece []byte) {
-	if size := r.believed(len(r.gathered) + len(piece)); r.Own && r.fin && !r.owned && size > 0 {
-		pooled := r.gathered
-		b := make([]byte, size)
-		copy(b, pooled)
-		b = b[:len(pooled)]
+// gatherMessage makes n bytes more part of what is gathered of a message that is delivered whole, and returns them to be filled.
+func (r *Receiver) gatherMessage(n int) []byte {
+	at := len(r.gathered)
+	if size := r.believed(at + n); r.Own && r.fin && !r.owned && size > 0 {
+		b := unzeroed(size)[:at]
+		copy(b, r.gathered)
 		r.dropGathered()
 		r.gathered, r.owned = b, true
 	}
-	r.gather(&r.gathered, piece, r.fin)
+	r.reserve(&r.gathered, n, r.fin)
+	r.gathered = r.gathered[:at+n]
+	return r.gathered[at:]
 }
 
-// gather appends payload to a buffer that grows with what has come, not with what a header announced: an announcement
-// costs the peer nothing. fin says that nothing follows the frame.
+// gather appends piece to a buffer. fin says that nothing follows the frame.
 func (r *Receiver) gather(buf *[]byte, piece []byte, fin bool) {
-	if len(piece) == 0 {
+	r.reserve(buf, len(piece), fin)
+	*buf = append(*buf, piece...)
+}
+
+// reserve makes room for n bytes more in a buffer that grows with what has come, not with what a header announced: an announcement
+// costs the peer nothing.
+func (r *Receiver) reserve(buf *[]byte, n int, fin bool) {
+	b := *buf
+	need := len(b) + n
+	if n == 0 || need <= cap(b) {
 		return
 	}
-	b := *buf
-	if need := len(b) + len(piece); need > cap(b) {
-		want := 2 * need
-		if size := r.believed(need); size > 0 && (fin || size <= announcedBuffer) {
-			want = size
-		}
-		bigger := append(r.alloc(want), b...)
-		r.giveBack(buf)
-		b = bigger
+	want := 2 * need
+	if size := r.believed(need); size > 0 && (fin || size <= announcedBuffer) {
+		want = size
 	}
-	*buf = append(b, piece...)
+	bigger := append(r.alloc(want), b...)
+	r.giveBack(buf)
+	*buf = bigger
 }
 
 // believed returns the size that the frame's header announces, with what was gathered before, if need bytes of that are

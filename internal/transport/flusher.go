@@ -65,9 +65,11 @@ type Flusher struct {
 	// batches counts the reading goroutines between Begin and End; more than one only while one is being replaced.
 	batches  int
 	deferred bool // something was queued during a batch
-	drained  atomic.Bool
-	turn     int    // Flushes in this turn of the reading goroutine
-	lastTurn int    // ... and in the one before
+	// turns counts the turns of the reading goroutine, times two, and one more where that is at the last of what it has read.
+	turns    atomic.Uint32
+	seen     uint32 // the turn that the next two are of
+	turn     int32  // Flushes in it
+	lastTurn int32  // ... and in the one before
 	listed   bool   // a Crew will flush
 	watched  bool   // a Watch has us in its list
 	ticks    int    // of the Watch since something was queued during a batch
@@ -161,12 +163,23 @@ func (f *Flusher) watchTick() bool {
 
 // Drained says that the reading goroutine is at the last of what it has read: if that is answered, nothing is gained by waiting for
 // more. It holds until the next Turn.
-func (f *Flusher) Drained() { f.drained.Store(true) }
+func (f *Flusher) Drained() { f.turns.Or(1) }
 
-// Turn says that the reading goroutine begins with what it has read, or goes to read. Called with the mutex held.
-func (f *Flusher) Turn() {
-	f.drained.Store(false)
-	f.turn, f.lastTurn = 0, f.turn
+// Turn says that the reading goroutine begins with what it has read, or goes to read.
+func (f *Flusher) Turn() { f.turns.Store(f.turns.Load() | 1 + 1) }
+
+// notice notices that there has been a Turn, or several. Called with the mutex held.
+func (f *Flusher) notice() {
+	t := f.turns.Load() / 2
+	switch t - f.seen {
+	case 0:
+		return
+	case 1:
+		f.lastTurn = f.turn
+	default:
+		f.lastTurn = 0
+	}
+	f.seen, f.turn = t, 0
 }
 
 // BeginLocked is Begin for a caller that holds the mutex, and keeps it.
@@ -339,7 +352,11 @@ func (f *Flusher) flushListed() {
 // direct reports whether what is queued next is best written by who queues it: the first answer to the last of what was read, as
 // far as can be told also the only one. Called with the mutex held.
 func (f *Flusher) direct() bool {
-	return f.Try != nil && f.turn == 0 && f.lastTurn <= 1 && f.drained.Load() && !f.Busy()
+	if f.Try == nil {
+		return false
+	}
+	f.notice()
+	return f.turn == 0 && f.lastTurn <= 1 && f.turns.Load()&1 != 0 && !f.Busy()
 }
 
 // flushDirect writes what the network takes at once, and leaves the rest to a goroutine. Called with the mutex held; unlocks it.
