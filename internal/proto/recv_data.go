@@ -41,9 +41,9 @@ func (r *Receiver) recvData(p []byte) (ev Event, n int) {
 	return ev, len(piece)
 }
 
-// gathers reports whether p is for an uncompressed message that is delivered whole and does not lie in p as a whole.
+// gathers reports whether p is for an uncompressed message that is delivered whole and does not lie in p as a whole, or is to be owned.
 func (r *Receiver) gathers(p []byte) bool {
-	return !r.compressed && !r.chunking() && (r.gathered != nil || !r.fin || int64(len(p)) < r.remaining)
+	return !r.compressed && !r.chunking() && (r.Own || r.gathered != nil || !r.fin || int64(len(p)) < r.remaining)
 }
 
 // recvGathering is recvData where gathers says so. It unmasks while it copies; p does not change.
