@@ -153,7 +153,9 @@ func (r *race) facts() negotiate.Facts {
 		f.QUIC = negotiate.QUICStateOf(r.memory.network().known(), time.Now())
 		f.EarlySession = r.d.sessions.Early(r.memory.key.String(), time.Now())
 	}
-	f.Deadline, _ = r.ctx.Deadline()
+	if d, ok := r.ctx.Deadline(); ok {
+		f.Deadline = r.start.Add(d.Sub(r.start)) // with a monotonic reading, whatever the caller's has
+	}
 	return f
 }
 
