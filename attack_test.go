@@ -83,6 +83,11 @@ func newArena(t *testing.T, quic bool, mod func(*weft.Server)) *arena {
 		}
 		serving.Go(func() { a.server.ServeQUIC(pc) })
 	}
+	wantBuffersBack(t, func(d time.Duration) {
+		if d < attackPatience {
+			time.Sleep(d)
+		}
+	})
 	t.Cleanup(func() {
 		a.server.Close()
 		serving.Wait()

@@ -218,6 +218,7 @@ func (c *Conn) parse() (p piece, found bool, err error) {
 				return piece{ev.Opcode, ev.Kind == proto.Message || ev.Last, ev.Owned, ev.Payload}, true, nil
 			}
 			if err := c.recvControl(ev); err != nil {
+				c.endInflow()
 				return piece{}, false, err
 			}
 		}
@@ -289,6 +290,7 @@ func (c *Conn) recvControl(ev proto.Event) error {
 
 // recvEnd deals with the end of the stream.
 func (c *Conn) recvEnd(err error) error {
+	c.endInflow()
 	c.reading.settle()
 	if err == io.EOF || err == io.ErrUnexpectedEOF { // the latter: a FIN inside a TLS record
 		err = &lostError{fmt.Errorf("%s ended the connection: %w", c.peerName(), err)}

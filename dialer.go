@@ -68,8 +68,9 @@ type Dialer struct {
 	HandshakeTimeout time.Duration
 
 	// KeepAlive is the silence after which a peer is asked whether it is there: a Ping on HTTP/1.1, one PING a connection on
-	// HTTP/2 and HTTP/3. 0: 30 s; negative: never. When the end follows, see AcceptOptions and ServerOptions. A connection that is silent for
-	// 2 s about a new WebSocket gets a PING too (HTTP/2): without an answer within 3 s the Dial takes another one.
+	// HTTP/2 and HTTP/3. 0: 30 s; negative: never. When the end follows, see AcceptOptions and ServerOptions. A connection from before that is
+	// silent for 2 s about a new WebSocket gets a PING too (HTTP/2; over HTTP/3 the request does): without an answer within 3 s more the Dial
+	// takes another one.
 	KeepAlive time.Duration
 
 	// IdleTimeout is how long an HTTP/2 connection without streams is kept; 0: 90 s; negative: not at all.

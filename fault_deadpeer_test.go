@@ -104,8 +104,7 @@ func TestVanishedPeerHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// A connection in the pool that has died in silence, as in a sleep of the machine, costs the next Dial 5 s, once; over HTTP/3 half of its
-// HandshakeTimeout at most.
+// A connection in the pool that has died in silence, as in a sleep of the machine, costs the next Dial 5 s, once.
 func TestDialOnADeadConnection(t *testing.T) {
 	for _, c := range carriers[2:] {
 		over(t, c, http.HandlerFunc(echo), func(t *testing.T, e *env) {
@@ -123,9 +122,6 @@ func TestDialOnADeadConnection(t *testing.T) {
 				e.net.SetUDP(socket.String(), simnet.UDP{Block: true})
 			}
 			for i, most := range []time.Duration{5*time.Second + 4*rtt, rtt} {
-				if c.quic && i == 0 {
-					most = 15*time.Second + 3*rtt
-				}
 				start := time.Now()
 				conn, _, err := e.dialer.Dial(e.ctx, e.url, nil)
 				if err != nil {
@@ -138,4 +134,55 @@ func TestDialOnADeadConnection(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What has died in the pool says nothing against HTTP/3: the Dial that finds out, and the next, are over HTTP/3 again.
+func TestDeadConnectionIsNotBlamedOnHTTP3(t *testing.T) {
+	for _, origin := range []bool{true, false} {
+		t.Run(fmt.Sprintf("at the origin %v", origin), func(t *testing.T) {
+			simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+				e := newEnv(t, n, carrier{scheme: "wss"}, http.HandlerFunc(echo), func(s *weft.Server) {
+					s.Options.AltSvc = map[bool]string{true: "", false: `h3=":8443"; ma=86400`}[origin]
+				})
+				e.serveQUIC(map[bool]string{true: serverAddr, false: "10.0.0.2:8443"}[origin], e.server)
+				var sockets []net.Addr
+				e.dialer.NetDialUDP = func(ctx context.Context, addr string) (net.PacketConn, net.Addr, error) {
+					pc, to, err := e.net.DialUDP(ctx, addr)
+					if err == nil {
+						sockets = append(sockets, pc.LocalAddr())
+					}
+					return pc, to, err
+				}
+				e.forgetConns(e.dialAndEcho(weft.Policy{}, 3, weft.Assume))
+				e.dialAndEcho(weft.Policy{}, 2, weft.H3).CloseNow()
+				n.SetUDP(sockets[0].String(), simnet.UDP{Block: true})
+				start := time.Now()
+				c := e.dial("/", nil)
+				if took := time.Since(start); c.Trace().Rung != weft.H3 || took > 5*time.Second+2*rtt {
+					t.Errorf("by %s after %v\n%v", c.Trace().Rung, took, c.Trace())
+				}
+				c.CloseNow()
+				e.dialAndEcho(weft.Policy{}, 1, weft.H3).CloseNow()
+			})
+		})
+	}
+}
+
+// A handler that takes its time is no dead connection: QUIC says that the request has come.
+func TestSlowHandlerOnAPooledConnection(t *testing.T) {
+	overEachOf(t, carriers[2:], func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			time.Sleep(9 * time.Second)
+		}
+		echo(w, r)
+	}, func(t *testing.T, e *env) {
+		first := e.dial("/", nil)
+		id := first.Trace().ConnID
+		first.CloseNow()
+		c := e.dial("/slow", nil)
+		defer c.CloseNow()
+		if tr := c.Trace(); tr.ConnID != id || !tr.Reused {
+			t.Errorf("%v", tr)
+		}
+	})
 }

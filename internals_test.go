@@ -4,6 +4,9 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
+
+	"github.com/weftws/weft/internal/simnet"
 )
 
 // HeldMemory is what the server's connections hold, as ServerOptions.MaxMemory counts it.
@@ -18,6 +21,33 @@ func ConnectionsPerIP(s *Server) (n int) {
 		n += c.n[connections]
 	}
 	return n
+}
+
+// Setting the wall clock fills no budget of control frames and empties none; time that has passed fills it, however much it is, once.
+func TestControlBudgetWhenTheClockIsSet(t *testing.T) {
+	var b controlBudget
+	now := time.Now()
+	spendAll := func(now time.Time) (n int) {
+		for b.spend(now) {
+			n++
+		}
+		return n
+	}
+	if n := spendAll(now); n != controlBurst {
+		t.Errorf("%d frames at once, want %d", n, controlBurst)
+	}
+	for _, jump := range []time.Duration{-87600 * time.Hour, -time.Hour, time.Hour, 87600 * time.Hour} {
+		if n := spendAll(simnet.SetWall(now, jump)); n != 0 {
+			t.Errorf("%d frames more after the clock was set by %v", n, jump)
+		}
+	}
+	for _, passed := range []time.Duration{time.Second, time.Hour, 87600 * time.Hour} {
+		now = now.Add(passed)
+		want := int(min(passed/(time.Second/controlRate), controlBurst))
+		if n := spendAll(now); n < want-1 || n > want+1 {
+			t.Errorf("%d frames after %v, want %d", n, passed, want)
+		}
+	}
 }
 
 func TestIPKeys(t *testing.T) {

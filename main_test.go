@@ -75,6 +75,7 @@ func over(t *testing.T, c carrier, h http.Handler, f func(t *testing.T, e *env))
 
 // newEnv starts a server for c on n; mod may change it first.
 func newEnv(t *testing.T, n *simnet.Network, c carrier, h http.Handler, mod func(*weft.Server)) *env {
+	wantBuffersBack(t, inFakeTime)
 	cert, roots := simnet.Certificate("example.com")
 	n.AddHost("example.com", "10.0.0.2")
 	e := &env{t: t, net: n, carrier: c, url: c.scheme + "://example.com:443"}

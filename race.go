@@ -65,6 +65,7 @@ type attempt struct {
 	told    chan struct{} // closed when SETTINGS were reported, or are not going to be; nil: they came before this dial
 	pooled  bool          // the pool owns cc
 	reused  bool          // cc was in the pool before: it may have died unnoticed
+	heard   uint64        // packets that had come on cc before the request, over HTTP/3
 	probing bool          // counted in the pool
 	call    transport.Call
 	key     string // Sec-WebSocket-Key, HTTP/1.1
@@ -152,7 +153,9 @@ func (r *race) facts() negotiate.Facts {
 		f.QUIC = negotiate.QUICStateOf(r.memory.network().known(), time.Now())
 		f.EarlySession = r.d.sessions.Early(r.memory.key.String(), time.Now())
 	}
-	f.Deadline, _ = r.ctx.Deadline()
+	if d, ok := r.ctx.Deadline(); ok {
+		f.Deadline = r.start.Add(d.Sub(r.start)) // with a monotonic reading, whatever the caller's has
+	}
 	return f
 }
 

@@ -86,8 +86,8 @@ func (r *race) dropAlternative(alt negotiate.Alternative) {
 // ignored." RFC 7838, Section 6.
 func (r *race) recvAltSvcHeader(res *http.Response) {
 	if lines := res.Header.Values("Alt-Svc"); len(lines) > 0 && res.StatusCode != http.StatusMisdirectedRequest {
-		age, _ := strconv.Atoi(res.Header.Get("Age"))
-		r.applyAltSvc(r.origin(), time.Duration(max(age, 0))*time.Second, lines...)
+		age, _ := altsvc.ParseSeconds(res.Header.Get("Age"))
+		r.applyAltSvc(r.origin(), age, lines...)
 	}
 }
 

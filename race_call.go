@@ -74,6 +74,9 @@ func (r *race) open(a *attempt, send func(transport.Mux, transport.ConnectReques
 	}
 	if a.cc != nil {
 		began := time.Now()
+		if cc, ok := a.cc.(*h3.ClientConn); ok {
+			a.heard = cc.PacketsReceived()
+		}
 		call, err := send(a.cc, r.connectRequest(a))
 		if err == nil {
 			a.call = call
@@ -118,26 +121,46 @@ func (r *race) awaitResponse(a *attempt, call transport.Call, began time.Time) {
 	r.tell(a, o) // a call that is not told is cancelled by release
 }
 
-// responseOf waits for the response. A connection from the pool that is silent about it is asked by PING whether it is there: that its peer
-// has gone without a word is found out by keepalive only, later than a dial should wait.
+// responseOf waits for the response. A connection from the pool that is silent about it is asked whether it is there: that its peer has gone
+// without a word is found out by keepalive only, later than a dial should wait.
 func (r *race) responseOf(a *attempt, call transport.Call) (*http.Response, error) {
-	cc, ok := a.cc.(*h2net.ClientConn)
-	if !a.reused || !ok || r.d.KeepAlive < 0 {
+	if !a.reused || r.d.KeepAlive < 0 {
 		return call.Response(a.ctx)
 	}
-	ctx, cancel := context.WithTimeout(a.ctx, silenceBeforePing)
+	switch cc := a.cc.(type) {
+	case *h2net.ClientConn:
+		return r.responseOrDead(a, call, silenceBeforePing, func() error {
+			ctx, cancel := context.WithTimeout(a.ctx, pingPatience)
+			defer cancel()
+			if _, err := cc.Ping(ctx); err != nil && ctx.Err() != nil {
+				return errNoPong
+			}
+			return nil // it is there, or says itself how it ended
+		})
+	case *h3.ClientConn:
+		return r.responseOrDead(a, call, silenceOfQUIC, func() error {
+			if cc.PacketsReceived() == a.heard {
+				return errSilent
+			}
+			return nil
+		})
+	}
+	return call.Response(a.ctx)
+}
+
+// responseOrDead waits for the response, and after a while asks dead whether to go on. If not, the connection is left to those that use it:
+// they wait for what keepalive says.
+func (r *race) responseOrDead(a *attempt, call transport.Call, after time.Duration, dead func() error) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(a.ctx, after)
 	defer cancel()
 	res, err := call.Response(ctx)
 	if err == nil || ctx.Err() == nil || a.ctx.Err() != nil {
 		return res, err
 	}
-	ctx, cancel = context.WithTimeout(a.ctx, pingPatience)
-	defer cancel()
-	if _, err := cc.Ping(ctx); err != nil && ctx.Err() != nil && a.ctx.Err() == nil {
-		// Its other streams wait for what keepalive says.
-		r.d.pool.remove(r.key, cc)
-		cc.Shutdown(drainLinger)
-		return nil, errNoPong
+	if err := dead(); err != nil && a.ctx.Err() == nil {
+		r.d.pool.remove(r.key, a.cc)
+		a.cc.Shutdown(drainLinger)
+		return nil, err
 	}
 	return call.Response(a.ctx)
 }
@@ -146,9 +169,15 @@ const (
 	// silenceBeforePing is how long a connection from the pool may be silent about a request. Handlers may take that long.
 	silenceBeforePing = 2 * time.Second
 	pingPatience      = 3 * time.Second
+	// silenceOfQUIC is how long no packet may come after a request. The request is itself the question: QUIC acknowledges it while the handler
+	// works, and repeats it until that has come.
+	silenceOfQUIC = silenceBeforePing + pingPatience
 )
 
-var errNoPong = fmt.Errorf("connection from before did not answer a PING within %v", pingPatience)
+var (
+	errNoPong = fmt.Errorf("connection from before did not answer a PING within %v", pingPatience)
+	errSilent = fmt.Errorf("connection from before did not acknowledge a request within %v", silenceOfQUIC)
+)
 
 // keep leaves a's connection in the pool.
 func (r *race) keep(a *attempt) {

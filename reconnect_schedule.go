@@ -70,6 +70,10 @@ func retryAfter(resp *http.Response, now time.Time) time.Duration {
 	}
 	v := strings.TrimSpace(resp.Header.Get("Retry-After"))
 	if t, err := http.ParseTime(v); err == nil {
+		// By the server's clock, from which ours may be far.
+		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+			now = date
+		}
 		return min(max(t.Sub(now), 0), maxRetryAfter)
 	}
 	if v == "" || strings.Trim(v, "0123456789") != "" {

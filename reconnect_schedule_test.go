@@ -85,6 +85,13 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("%q: %v, want %v", value, got, want)
 		}
 	}
+	// Our clock may be far from the server's.
+	for _, off := range []time.Duration{-10 * 365 * 24 * time.Hour, -24 * time.Hour, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+		h := http.Header{"Retry-After": {now.Add(30 * time.Second).Format(http.TimeFormat)}, "Date": {now.Format(http.TimeFormat)}}
+		if got := retryAfter(&http.Response{Header: h}, now.Add(off)); got != 30*time.Second {
+			t.Errorf("with a clock that is off by %v: %v", off, got)
+		}
+	}
 	if retryAfter(nil, now) != 0 || retryAfter(new(http.Response), now) != 0 {
 		t.Error("without a field there is something to wait for")
 	}

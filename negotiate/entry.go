@@ -65,6 +65,7 @@ func (e Entry) Verdict(r Rung, now time.Time) Verdict {
 
 // Remember returns e with r stored in it.
 func (e Entry) Remember(r Remember, now time.Time) Entry {
+	now = wall(now)
 	e = e.pruned(now)
 	old, known := e.Findings[r.Rung]
 	f := Finding{Verdict: r.Verdict, Cause: r.Cause, Since: now, Until: now.Add(r.TTL)}
@@ -102,6 +103,7 @@ func again(old Finding, r Remember, now time.Time) Finding {
 // Forget returns e without what it says about r. That it was forgotten is kept for a while: others that share the memory may still
 // hold what it said.
 func (e Entry) Forget(r Rung, now time.Time) Entry {
+	now = wall(now)
 	e = e.pruned(now)
 	e.Findings[r] = Finding{Verdict: Forgotten, Since: now, Until: now}
 	e.Used = now
@@ -128,7 +130,14 @@ func (e Entry) Timely(now time.Time) Entry {
 	return e
 }
 
-func (f Finding) untimely(now time.Time) bool { return f.Since.Sub(now) > skew }
+// untimely: from a time that has not come yet, or to hold for longer than anything does. A file may say anything.
+func (f Finding) untimely(now time.Time) bool {
+	return f.Since.Sub(now) > skew || f.Until.Sub(f.Since) > longest
+}
+
+// wall is now without its monotonic reading, which stands still while some machines sleep, and which a file does not keep: an entry means
+// the same wherever it is kept.
+func wall(now time.Time) time.Time { return now.Round(0) }
 
 // pruned returns a copy of e without what expired long ago, or is from a time that has not come yet.
 func (e Entry) pruned(now time.Time) Entry {
@@ -183,6 +192,8 @@ const (
 	// kept is how long a finding that has expired is kept: if it is found again in this time, it is a strike.
 	kept       = 7 * day
 	maxStrikes = 10
+	// longest is more than any finding holds.
+	longest = 31 * day
 	// skew is how far the clocks of machines that share a memory may be apart.
 	skew = 5 * time.Minute
 )

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/weftws/weft/internal/simnet"
 )
 
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -262,5 +264,51 @@ func TestClockIsSet(t *testing.T) {
 	e := Entry{}.Remember(no, epoch)
 	if now := epoch.Add(-time.Minute); e.Verdict(Settings, now) != No || len(e.Timely(now).Findings) != 1 {
 		t.Error("a minute is too much")
+	}
+}
+
+// It makes no difference whether an entry has been in a file, which has no monotonic clock: the time of a machine's sleep counts.
+func TestClockOfASleepingMachine(t *testing.T) {
+	no := settingsNo(time.Hour, 24*time.Hour)
+	for _, jump := range []time.Duration{-10 * 365 * day, -48 * time.Hour, -time.Minute, time.Minute, 48 * time.Hour, 10 * 365 * day} {
+		then := time.Now()
+		e := Entry{}.Remember(no, then).Remember(Remember{Rung: Frame, Verdict: No, TTL: time.Hour}, then).Forget(Frame, then)
+		var stored Entry
+		if b, err := json.Marshal(e); err != nil || json.Unmarshal(b, &stored) != nil {
+			t.Fatal(err)
+		}
+		for _, after := range []time.Duration{0, time.Minute, time.Hour} {
+			now := simnet.SetWall(then.Add(after), jump)
+			want := Forgotten
+			if wall := after + jump; wall >= -time.Minute && wall < time.Hour {
+				want = No
+			}
+			if got := [2]Verdict{e.Verdict(Settings, now), stored.Verdict(Settings, now)}; got != [2]Verdict{want, want} {
+				t.Errorf("%v after a jump of %v: %v, want %s", after, jump, got, want)
+			}
+			again := e.Remember(no, now)
+			if again.Verdict(Settings, now.Add(time.Hour-1)) != No || again.Verdict(Settings, now.Add(25*time.Hour)) != Forgotten {
+				t.Errorf("found again %v after a jump of %v: %+v", after, jump, again.Findings[Settings])
+			}
+		}
+	}
+}
+
+// No finding holds for longer than findings do, whoever wrote it.
+func TestAbsurdTimes(t *testing.T) {
+	for _, f := range []Finding{
+		{Since: epoch, Until: epoch.AddDate(7979, 0, 0)}, {Since: time.Time{}, Until: epoch.Add(time.Hour)}, {Since: epoch.AddDate(-2020, 0, 0), Until: epoch.AddDate(7979, 0, 0)},
+		{Since: epoch.AddDate(7979, 0, 0), Until: epoch.AddDate(7979, 0, 0)}, {Since: epoch.Add(time.Hour), Until: epoch.AddDate(-2020, 0, 0)},
+		{Since: epoch, Until: epoch.Add(longest + 1)},
+	} {
+		f.Verdict, f.Strikes = No, -1<<63
+		e := Entry{Findings: map[Rung]Finding{Settings: f}, RTT: -1 << 63, Used: f.Since, Measured: f.Until}
+		if v := e.Verdict(Settings, epoch); v != Forgotten {
+			t.Errorf("%v: %s", f, v)
+		}
+		e = Merge(e.Timely(epoch), Entry{}.Remember(settingsNo(time.Hour, 0), epoch))
+		if got := e.Findings[Settings].Until.Sub(epoch); got != time.Hour {
+			t.Errorf("%v: what is found afterwards holds for %v", f, got)
+		}
 	}
 }

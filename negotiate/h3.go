@@ -53,12 +53,12 @@ func (m *Machine) recvEarlyRejected(now time.Time, o EarlyRejected) {
 }
 
 // goesOnFromH3 is goesOn for h3: the way on is over TCP.
-func (m *Machine) goesOnFromH3(now time.Time, a *attempt, class Class) bool {
+func (m *Machine) goesOnFromH3(now time.Time, a *attempt, class Class, o Outcome) bool {
 	switch class {
 	case Transport, Version, Killed:
 		return m.leaveQUIC(now, a)
 	case Refused, Silent:
-		return a.live && a.Alt == nil && m.renew(now) || m.leaveQUIC(now, a)
+		return a.live && (a.Alt == nil || a.hadDied(class, o)) && m.renew(now) || m.leaveQUIC(now, a)
 	case Misdirected:
 		return a.Alt != nil && m.leaveQUIC(now, a) || a.coalesced && m.renew(now)
 	case Ambiguous:
@@ -110,7 +110,9 @@ func (m *Machine) learnH3(a *attempt, class Class, o Outcome) {
 	case Ambiguous:
 		m.doubtful = H3
 		drop = false
-	case Misdirected, Silent:
+	case Misdirected:
+	case Silent:
+		drop = drop && !a.hadDied(class, o)
 	default:
 		drop = false
 	}

@@ -287,12 +287,12 @@ func (m *Machine) goesOn(now time.Time, a *attempt, class Class, o Outcome) bool
 		return false
 	}
 	if a.Rung == H3 {
-		return m.goesOnFromH3(now, a, class)
+		return m.goesOnFromH3(now, a, class, o)
 	}
 	if a.Alt != nil {
 		switch class {
 		case Transport, Killed, Version, Misdirected, Silent:
-			if !a.Alt.Hint {
+			if !a.Alt.Hint && !a.hadDied(class, o) {
 				m.order(DropAlternative{Alt: *a.Alt})
 			}
 			return m.backToOrigin(now, a)
@@ -317,6 +317,13 @@ func (m *Machine) goesOn(now time.Time, a *attempt, class Class, o Outcome) bool
 		return a.Rung != Upgrade && (a.live && m.renew(now) || m.fallBack(now))
 	}
 	return false
+}
+
+// hadDied reports whether a's connection is from before this dial, and was lost without an answer. Where it was made to is as good as ever: the
+// machine may have slept, or changed its network.
+func (a *attempt) hadDied(class Class, o Outcome) bool {
+	_, lost := o.(ConnLost)
+	return a.live && class == Silent && lost
 }
 
 func (m *Machine) classify(a *attempt, o Outcome) (Class, string) {

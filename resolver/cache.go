@@ -21,7 +21,7 @@ func (c *cache) get(name string, now time.Time) (records []HTTPS, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.entries[name]
-	if !ok || !now.Before(e.expires) {
+	if !ok || e.left(now) <= 0 {
 		return nil, false
 	}
 	return e.at(now), true
@@ -50,7 +50,7 @@ func (c *cache) put(name string, records []HTTPS, ttl time.Duration, now time.Ti
 func (c *cache) makeRoom(now time.Time) {
 	next := ""
 	for name, e := range c.entries {
-		if !now.Before(e.expires) {
+		if e.left(now) <= 0 {
 			delete(c.entries, name)
 		} else if next == "" || e.expires.Before(c.entries[next].expires) {
 			next = name
@@ -61,11 +61,17 @@ func (c *cache) makeRoom(now time.Time) {
 	}
 }
 
+// left is for how long e holds, by the clock that says less: while the machine sleeps the monotonic one may stand still, and the wall clock may be
+// set back.
+func (e entry) left(now time.Time) time.Duration {
+	return min(e.expires.Sub(now), e.expires.Sub(now.Round(0)))
+}
+
 func (e entry) at(now time.Time) []HTTPS {
 	var records []HTTPS
 	for _, h := range e.records {
 		h = h.clone()
-		h.TTL = e.expires.Sub(now)
+		h.TTL = e.left(now)
 		records = append(records, h)
 	}
 	return records

@@ -443,6 +443,30 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// The wall clock may be set, and the machine may sleep: no answer is kept for longer than its TTL by either clock.
+func TestCacheWhenTheClockIsSet(t *testing.T) {
+	const ttl = 5 * time.Minute
+	for _, jump := range []time.Duration{-87600 * time.Hour, -24 * time.Hour, -time.Minute, time.Minute, 24 * time.Hour, 87600 * time.Hour} {
+		var c cache
+		then := time.Now()
+		c.put("a.", []HTTPS{{Priority: 1}}, ttl, then)
+		for _, after := range []time.Duration{0, 4 * time.Minute, ttl} {
+			left := ttl - after - max(jump, 0)
+			records, ok := c.get("a.", simnet.SetWall(then.Add(after), jump))
+			if ok != (left > 0) || ok && records[0].TTL != left {
+				t.Errorf("after %v and a jump of %v: %+v, %v; want a TTL of %v", after, jump, records, ok, left)
+			}
+		}
+		// What has expired makes room.
+		for i := range maxEntries {
+			c.put(fmt.Sprint(i), nil, ttl, simnet.SetWall(then, jump))
+		}
+		if c.put("b.", nil, ttl, simnet.SetWall(then.Add(ttl), jump)); len(c.entries) != 1 {
+			t.Errorf("%d entries are left after a jump of %v", len(c.entries), jump)
+		}
+	}
+}
+
 // What a caller does to its records, the next one does not see.
 func TestCacheCopies(t *testing.T) {
 	zone := map[string][]record{"example.com": {service(1, ".", alpn, "\x02h3", ech, "\x00\x01x", ipv4Hint, "\x0a\x00\x00\x02")}}

@@ -297,9 +297,9 @@ func TestCacheJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"version":1,"entries":[` +
-		`{"origin":"https://b","service":"h3=\":443\"","expires":"2026-01-02T03:05:05Z"},` +
-		`{"origin":"https://b","service":"a%2F%FF=\"[::1]:1\"","expires":"2026-01-03T03:04:05Z","persist":true},` +
-		`{"origin":"https://a","service":"h2=\":443\"","expires":"2026-01-03T03:04:05Z"}]}`
+		`{"origin":"https://b","service":"h3=\":443\"","since":"2026-01-02T03:04:05Z","expires":"2026-01-02T03:05:05Z"},` +
+		`{"origin":"https://b","service":"a%2F%FF=\"[::1]:1\"","since":"2026-01-02T03:04:05Z","expires":"2026-01-03T03:04:05Z","persist":true},` +
+		`{"origin":"https://a","service":"h2=\":443\"","since":"2026-01-02T03:04:05Z","expires":"2026-01-03T03:04:05Z"}]}`
 	if string(b) != want {
 		t.Errorf("JSON is\n%s, want\n%s", b, want)
 	}
@@ -324,7 +324,7 @@ func TestCacheJSON(t *testing.T) {
 		}
 	}
 	text := `{"version":1,"entries":[{"origin":"x","service":"h3=\":1\""},{"origin":"https://x","service":"h3"},` +
-		`{"origin":"https://y","service":"h3=\":1\"","expires":"2027-01-02T03:04:05+01:00"}]}`
+		`{"origin":"https://y","service":"h3=\":1\"","since":"2026-01-02T03:04:05Z","expires":"2027-01-02T03:04:05+01:00"}]}`
 	if err := json.Unmarshal([]byte(text), &again); err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,18 @@ type Cache struct {
 // An Entry is a Service in the cache.
 type Entry struct {
 	Service
-	Expires time.Time
-	Persist bool
+	Since, Expires time.Time
+	Persist        bool
 }
+
+// fresh reports whether e holds now, by both clocks: while the machine sleeps the monotonic one may stand still, and the wall clock may be set
+// back. Where e comes from a file and has no monotonic reading, one that begins in the future is of a clock that was wrong.
+func (e Entry) fresh(now time.Time) bool {
+	return now.Before(e.Expires) && now.Round(0).Before(e.Expires) && e.Since.Sub(now) <= skew
+}
+
+// skew is how far the clocks of machines that share a file may be apart.
+const skew = 5 * time.Minute
 
 // A record is what one origin has named, in the order of its preference.
 type record struct {
@@ -47,14 +56,17 @@ func (c *Cache) Apply(origin string, v Value, now time.Time, age time.Duration) 
 	var entries []Entry
 	for _, o := range v.Offers {
 		if left := o.MaxAge - max(age, 0); left > 0 {
-			entries = append(entries, Entry{o.Service, now.Add(left), o.Persist})
+			entries = append(entries, Entry{o.Service, now, now.Add(left), o.Persist})
 		}
 	}
 	if len(entries) == 0 {
 		return had
 	}
 	c.put(key, entries)
-	c.evict(now)
+	if len(c.origins) > c.limit() {
+		c.Origins(now) // what has expired goes first
+		c.evict()
+	}
 	return true
 }
 
@@ -112,7 +124,7 @@ func (c *Cache) put(key string, entries []Entry) {
 }
 
 func (c *Cache) expire(key string, r *record, now time.Time) {
-	c.keep(key, r, func(e Entry) bool { return now.Before(e.Expires) })
+	c.keep(key, r, func(e Entry) bool { return e.fresh(now) })
 }
 
 // keep forgets the entries of a record that want refuses, and the record with the last of them; it reports whether there
@@ -126,21 +138,18 @@ func (c *Cache) keep(key string, r *record, want func(Entry) bool) bool {
 	return len(r.entries) < n
 }
 
-// evict makes the cache small enough: what has expired goes first, then what was not used for longest.
-func (c *Cache) evict(now time.Time) {
-	limit := c.MaxOrigins
-	if limit <= 0 {
-		limit = defaultMaxOrigins
-	}
-	if len(c.origins) <= limit {
-		return
-	}
-	for key, r := range c.origins {
-		c.expire(key, r, now)
-	}
-	for _, key := range c.byUse()[:max(0, len(c.origins)-limit)] {
+// evict makes the cache small enough: what was not used for longest goes.
+func (c *Cache) evict() {
+	for _, key := range c.byUse()[:max(0, len(c.origins)-c.limit())] {
 		delete(c.origins, key)
 	}
+}
+
+func (c *Cache) limit() int {
+	if c.MaxOrigins <= 0 {
+		return defaultMaxOrigins
+	}
+	return c.MaxOrigins
 }
 
 const defaultMaxOrigins = 1000

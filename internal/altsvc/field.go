@@ -146,7 +146,7 @@ func (o *Offer) parseParameters(s string) (reason string) {
 		switch {
 		case strings.EqualFold(name, "ma") && !seenAge:
 			seenAge = true
-			if o.MaxAge, ok = parseSeconds(value); !ok {
+			if o.MaxAge, ok = ParseSeconds(value); !ok {
 				return "ma is no number of seconds"
 			}
 		case strings.EqualFold(name, "persist") && !seenPersist:
@@ -158,9 +158,9 @@ func (o *Offer) parseParameters(s string) (reason string) {
 	}
 }
 
-// parseSeconds reads delta-seconds: "If a cache receives a delta-seconds value greater than the greatest integer it can
+// ParseSeconds reads delta-seconds, of an Age field too: "If a cache receives a delta-seconds value greater than the greatest integer it can
 // represent [...] the cache MUST consider the value to be 2147483648 (2^31)". RFC 9111, Section 1.2.2.
-func parseSeconds(s string) (time.Duration, bool) {
+func ParseSeconds(s string) (time.Duration, bool) {
 	if !allDigits(s) {
 		return 0, false
 	}

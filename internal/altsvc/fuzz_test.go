@@ -39,8 +39,8 @@ func FuzzParse(f *testing.F) {
 
 // Whatever JSON is taken is bounded, and comes out and in again the same.
 func FuzzCacheJSON(f *testing.F) {
-	f.Add([]byte(`{"version":1,"entries":[{"origin":"https://b","service":"h3=\":443\"","expires":"2026-01-02T03:05:05Z","persist":true}]}`))
-	f.Add([]byte(`{"version":1,"entries":[{"origin":"wss://b:443","service":"a%2F=\"[::1]:1\"; ma=1","expires":"9999-12-31T23:59:59-10:00"}]}`))
+	f.Add([]byte(`{"version":1,"entries":[{"origin":"https://b","service":"h3=\":443\"","since":"2026-01-02T03:04:05Z","expires":"2026-01-02T03:05:05Z","persist":true}]}`))
+	f.Add([]byte(`{"version":1,"entries":[{"origin":"wss://b:443","service":"a%2F=\"[::1]:1\"; ma=1","since":"9999-12-31T12:59:59Z","expires":"9999-12-31T23:59:59-10:00"}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := Cache{MaxOrigins: 3}
 		if err := json.Unmarshal(b, &c); err != nil {

@@ -9,7 +9,8 @@ import (
 // The cache as JSON, entries in the order of their origins' use:
 //
 //	{"version": 1, "entries": [
-//	  {"origin": "https://example.com", "service": "h3=\":443\"", "expires": "2026-01-02T03:04:05Z", "persist": true}
+//	  {"origin": "https://example.com", "service": "h3=\":443\"",
+//	   "since": "2026-01-01T03:04:05Z", "expires": "2026-01-02T03:04:05Z", "persist": true}
 //	]}
 type cacheJSON struct {
 	Version int         `json:"version"`
@@ -19,6 +20,7 @@ type cacheJSON struct {
 type entryJSON struct {
 	Origin  string    `json:"origin"`
 	Service string    `json:"service"`
+	Since   time.Time `json:"since"`
 	Expires time.Time `json:"expires"`
 	Persist bool      `json:"persist,omitempty"`
 }
@@ -30,7 +32,7 @@ func (c *Cache) MarshalJSON() ([]byte, error) {
 	out := cacheJSON{Version: jsonVersion, Entries: []entryJSON{}}
 	for _, key := range c.byUse() {
 		for _, e := range c.origins[key].entries {
-			out.Entries = append(out.Entries, entryJSON{key, e.Service.String(), e.Expires.UTC().Round(0), e.Persist})
+			out.Entries = append(out.Entries, entryJSON{key, e.Service.String(), e.Since.UTC().Round(0), e.Expires.UTC().Round(0), e.Persist})
 		}
 	}
 	return json.Marshal(out)
@@ -50,10 +52,10 @@ func (c *Cache) UnmarshalJSON(b []byte) error {
 	for _, e := range in.Entries {
 		key, ok := CanonicalOrigin(e.Origin)
 		o, reason := parseOffer(e.Service)
-		if !ok || reason != "" || !storable(e.Expires) {
+		entry := Entry{o.Service, e.Since.UTC(), e.Expires.UTC(), e.Persist}
+		if !ok || reason != "" || !entry.storable() {
 			continue
 		}
-		entry := Entry{o.Service, e.Expires.UTC(), e.Persist}
 		r := c.origins[key]
 		switch {
 		case r == nil:
@@ -62,9 +64,16 @@ func (c *Cache) UnmarshalJSON(b []byte) error {
 			r.entries = append(r.entries, entry)
 		}
 	}
-	c.evict(time.Time{})
+	c.evict()
 	return nil
 }
 
-// storable reports whether JSON can say the time again.
-func storable(t time.Time) bool { return t.UTC().Year() >= 0 && t.UTC().Year() <= 9999 }
+// storable reports whether JSON can say the times again, and a field can have said that it holds for so long.
+func (e Entry) storable() bool {
+	for _, t := range []time.Time{e.Since, e.Expires} {
+		if t.Year() < 0 || t.Year() > 9999 {
+			return false
+		}
+	}
+	return e.Expires.Sub(e.Since) <= maxSeconds*time.Second
+}

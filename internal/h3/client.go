@@ -90,6 +90,9 @@ func (cc *ClientConn) RemoteAddr() net.Addr { return cc.q.RemoteAddr() }
 // RTT returns QUIC's estimate of the round-trip time, 0 where there is none yet.
 func (cc *ClientConn) RTT() time.Duration { return cc.q.ConnectionStats().SmoothedRTT }
 
+// PacketsReceived counts the packets that have come, also those that could not be read.
+func (cc *ClientConn) PacketsReceived() uint64 { return cc.q.ConnectionStats().PacketsReceived }
+
 // State implements [transport.Mux]. Where early data is under way, ConnectProtocol and ConnectPresent are as remembered.
 func (cc *ClientConn) State() transport.MuxState {
 	cc.mu.Lock()

@@ -1,12 +1,14 @@
 package h3
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/weftws/weft/internal/simnet"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -42,6 +44,25 @@ func (fx *fixture) remember() {
 	}
 	if fx.sessions.Early("other", time.Now()) || fx.sessions.Early("key", time.Now().Add(7*24*time.Hour)) {
 		fx.t.Fatal("early data for another key, or after a week")
+	}
+}
+
+// A ticket is a week old by either clock: the wall clock may be set, and the machine may sleep.
+func TestEarlyWhenTheClockIsSet(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	for _, jump := range []time.Duration{-87600 * time.Hour, -time.Hour, time.Hour, week - 1, week, 87600 * time.Hour} {
+		s := &Sessions{}
+		c := &connSessions{all: s, key: "key"}
+		c.received(settings{connect: true})
+		c.Put("", &tls.ClientSessionState{})
+		e := s.find("key")
+		e.early = true
+		for _, after := range []time.Duration{0, week - time.Minute, week} {
+			now := simnet.SetWall(e.since.Add(after), jump)
+			if got, want := s.Early("key", now), max(after, after+jump) < week; got != want {
+				t.Errorf("%v after a jump of %v: %v, want %v", after, jump, got, want)
+			}
+		}
 	}
 }
 

@@ -21,7 +21,8 @@ type Sessions struct {
 	recency list.List                // most recent first
 }
 
-// A session is what is remembered for one key. Guarded by Sessions.mu.
+// A session is what is remembered for one key. Guarded by Sessions.mu. Its age is what the clock says that says more: while the machine sleeps the
+// monotonic one may stand still, and the wall clock may be set back.
 type session struct {
 	key      string
 	ticket   *tls.ClientSessionState // nil: none
@@ -50,8 +51,8 @@ func (s *Sessions) remembered(key string, now time.Time) (settings, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.find(key)
-	// "Servers MUST NOT use any value greater than 604800 seconds (7 days)." RFC 8446, Section 4.6.1.
-	if e == nil || e.ticket == nil || !e.early || !e.known || !e.settings.connect || !now.Before(e.since.Add(maxTicketAge)) {
+	// "Servers MUST NOT use any value greater than 604800 seconds (7 days)." RFC 8446, Section 4.6.1. By either clock: see [session].
+	if e == nil || e.ticket == nil || !e.early || !e.known || !e.settings.connect || max(now.Sub(e.since), now.Round(0).Sub(e.since)) >= maxTicketAge {
 		return settings{}, false
 	}
 	return e.settings, true

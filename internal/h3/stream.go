@@ -180,7 +180,7 @@ func (s *stream) read() ([]byte, error) {
 		case err == io.EOF:
 			s.received = io.EOF
 		case err != nil:
-			if err = streamError(err, int64(s.info.StreamID), s.conn); isDeadline(err) {
+			if err = s.causeOf(streamError(err, int64(s.info.StreamID), s.conn)); isDeadline(err) {
 				return nil, err
 			}
 			s.received = err
@@ -194,6 +194,18 @@ func (s *stream) read() ([]byte, error) {
 	}
 	s.releaseRead()
 	return nil, s.received
+}
+
+// causeOf returns why we have stopped reading if err says that we did: what ended the stream may reach the reader after what we did then.
+func (s *stream) causeOf(err error) error {
+	if e, ok := err.(*StreamError); ok && e.Local {
+		s.out.Lock()
+		defer s.out.Unlock()
+		if s.failed != nil {
+			return s.failed
+		}
+	}
+	return err
 }
 
 // peerReset gives the stream up because the peer has.

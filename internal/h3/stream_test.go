@@ -12,6 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -213,6 +216,21 @@ func TestWriteTimeout(t *testing.T) {
 		if cc.Err() != nil {
 			t.Errorf("the connection has ended: %v", cc.Err())
 		}
+	})
+}
+
+// When a connection ends, a stream is given up as soon as its sending side says so. A reader that hears of that first hears why.
+func TestReaderHearsWhyItEnded(t *testing.T) {
+	inFakeTime(t, &Server{}, echoCallbacks(t), func(t *testing.T, fx *fixture) {
+		s := fx.open(fx.connect(DialOptions{}), "/").(*stream)
+		s.out.Lock()
+		s.failed = &ConnError{Timeout: true, Detail: "the reason"}
+		s.out.Unlock()
+		s.q.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError))
+		if _, err := s.Receive(); err != s.failed {
+			t.Errorf("Receive: %v", err)
+		}
+		s.hangUp()
 	})
 }
 

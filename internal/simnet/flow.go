@@ -151,7 +151,7 @@ func (f *flow) tryWrite(p []byte, now time.Time) (n int, due time.Time, err erro
 	case n == 0, f.lost:
 	case f.readClosed, f.finished:
 		// It arrives where nobody reads, and RST comes back.
-		f.breakAt(now.Add(2*f.delay), errBrokenPipe)
+		f.breakAt(f.arrival(now).Add(f.delay), errBrokenPipe)
 	default:
 		f.segments = append(f.segments, segment{f.arrival(now), append([]byte(nil), p[:n]...)})
 		f.changed.fire()
@@ -181,7 +181,7 @@ func (f *flow) reset() {
 	defer f.mu.Unlock()
 	f.writeErr = net.ErrClosed
 	if !f.lost && !f.finished {
-		f.resetAt = time.Now().Add(f.delay)
+		f.resetAt = f.arrival(time.Now())
 	}
 	f.changed.fire()
 }

@@ -87,6 +87,17 @@ func (n *Network) Cut(addr string) {
 	}
 }
 
+// Sleep stalls all connections to addr that are open now: what either end sends from now on, FIN and RST included, arrives when d has passed. So
+// does it look to a server when its client's machine sleeps.
+func (n *Network) Sleep(addr string, d time.Duration) {
+	until := time.Now().Add(d)
+	for _, c := range n.openEnds() {
+		if c.remote.String() == addr || c.local.String() == addr {
+			c.out.stall(until)
+		}
+	}
+}
+
 // A Segment is one Write on the network.
 type Segment struct {
 	At       time.Duration // since the network was made

@@ -16,9 +16,9 @@ func GetBuffer(n int) []byte {
 		return make([]byte, 0, n)
 	}
 	if p, _ := buffers[c-minBufferBits].Get().(unsafe.Pointer); p != nil {
-		return unsafe.Slice((*byte)(p), 1<<c)[:0]
+		return taken(unsafe.Slice((*byte)(p), 1<<c)[:0])
 	}
-	return make([]byte, 0, 1<<c)
+	return taken(make([]byte, 0, 1<<c))
 }
 
 // PutBuffer gives b back. The caller keeps no reference to it.
@@ -27,6 +27,7 @@ func PutBuffer(b []byte) {
 	if c < minBufferBits || c > maxBufferBits {
 		return
 	}
+	given(b)
 	buffers[c-minBufferBits].Put(unsafe.Pointer(unsafe.SliceData(b)))
 }
 

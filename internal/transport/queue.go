@@ -198,11 +198,13 @@ func (q *Queue) expired() {
 	q.Unlock()
 }
 
-// Stop ends the timer of the write deadline. Called with the mutex held.
+// Stop ends the timer of the write deadline and forgets what waits: Refuse says why from now on. Called with the mutex held.
 func (q *Queue) Stop() {
 	if q.writeTimer != nil {
 		q.writeTimer.Stop()
 	}
+	PutBuffer(q.buf)
+	q.buf, q.off = nil, 0
 }
 
 // Pending is how many bytes wait. Called with the mutex held, as what follows.

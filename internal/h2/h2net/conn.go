@@ -299,6 +299,9 @@ func (c *conn) finish(linger bool) {
 	}
 	overdue.Stop()
 	c.nc.Close()
+	// No event is left that points into it.
+	transport.PutBuffer(c.reading.in)
+	c.reading.in = nil
 	close(c.done)
 }
 

@@ -123,6 +123,7 @@ func (c *conn) takeOver() (gen uint32) {
 	c.watchEnd()
 	// Events that are left still point into the old buffer, and so may the callback's argument: it is the garbage collector's.
 	rest := r.in[r.took:]
+	transport.DropBuffer(r.in)
 	r.in = append(transport.GetBuffer(max(2*len(rest), minReadBuffer)), rest...)
 	r.took = 0
 	if !r.inBatch {

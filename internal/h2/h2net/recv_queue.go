@@ -35,7 +35,7 @@ func (q *recvQueue) free() {
 	if q == nil {
 		return
 	}
-	if cap(q.data) > keptQueue {
+	if cap(q.data) > keptQueue || transport.CountsBuffers {
 		q.freeData()
 	}
 	q.data, q.off = q.data[:0], 0

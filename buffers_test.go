@@ -1,0 +1,44 @@
+package weft_test
+
+import (
+	"regexp"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weftws/weft/internal/transport"
+)
+
+// wantBuffersBack checks, with the build tag weftleak, that whoever takes buffers from here on does not have them any more when the test is cleaned up
+// and everything has ended; and that they have gone back to their pool, but for what mayBeLost. wait, in a bubble or not, lets time pass.
+func wantBuffersBack(t *testing.T, wait func(time.Duration)) {
+	if !transport.CountsBuffers {
+		return
+	}
+	begin := transport.BuffersTaken()
+	t.Cleanup(func() {
+		held, lost := []string{""}, []string(nil)
+		for patience := time.Millisecond; len(held) > 0 && patience < 10*time.Minute; patience *= 4 {
+			wait(patience) // for whatever lingers
+			held, lost = transport.BuffersOut(begin)
+		}
+		for _, l := range held {
+			t.Errorf("held for ever: %s", l)
+		}
+		for _, l := range lost {
+			if !mayBeLost.MatchString(l) {
+				t.Errorf("lost to the pool: %s", l)
+			}
+		}
+	})
+}
+
+// inFakeTime is a wait in a bubble.
+func inFakeTime(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// mayBeLost to the pool, for the garbage collector to find, is what a goroutine with a WebSocket of its own does not come back for after its end: the
+// last bytes that it received, which it may still be looking at, and what it had of a message; and a buffer that a write outgrew.
+var mayBeLost = regexp.MustCompile(`\.\(\*[sS]tream\)\.read:|\(\*recvQueue\)\.append:|weft\.\(\*Conn\)\.nextPiece:|\(\*Flusher\)\.run:`)
