@@ -17,8 +17,9 @@ type IPLimits struct {
 	// Connections are those of TCP and QUIC together, on a [Server]; 0: 4096. One more is closed before TLS, and refused by QUIC
 	// (CONNECTION_REFUSED).
 	Connections int
-	// Handshakes are the TCP connections of a [Server] that have not sent their first request, nor begun HTTP/2; 0: 512. One more is closed
-	// before TLS.
+	// Handshakes are the connections of a [Server] that are not ready: those of TCP that have not sent their first request, nor begun
+	// HTTP/2, and those of QUIC whose handshake is under way; 0: 512. One more is closed before TLS, and refused by QUIC. There only those of clients
+	// count that have proven their address (RFC 9000, Section 8.1); above as many others each has to prove it first, which costs a round trip.
 	Handshakes int
 	// WebSockets are those that [Accept] opened; 0: 10000. One more is answered 429, with Retry-After. The address is that of
 	// http.Request.RemoteAddr, which a handler in front may have set to what a trusted proxy says.
@@ -77,18 +78,21 @@ const (
 	connections ipKind = iota
 	handshakes
 	webSockets
+	unproven // handshakes of QUIC for which the address is no more than a claim
 	kinds
 )
 
 // String returns the name, "too-many-" before which is that of the violation.
-func (k ipKind) String() string { return [kinds]string{"connections", "handshakes", "websockets"}[k] }
+func (k ipKind) String() string {
+	return [kinds]string{"connections", "handshakes", "websockets", "unproven handshakes"}[k]
+}
 
 func newIPTable(l IPLimits) *ipTable {
 	return &ipTable{limits: l.withDefaults(), counts: make(map[netip.Addr]*ipCount)}
 }
 
 func (t *ipTable) limit(k ipKind) int {
-	return [kinds]int{t.limits.Connections, t.limits.Handshakes, t.limits.WebSockets}[k]
+	return [kinds]int{t.limits.Connections, t.limits.Handshakes, t.limits.WebSockets, t.limits.Handshakes}[k]
 }
 
 // key is under which a is counted; not ok: it is not.
