@@ -31,9 +31,11 @@ func h3Request(fields ...string) []byte {
 }
 
 // attackH3 opens a connection and sends SETTINGS.
-func (a *arena) attackH3() *quic.Conn {
+func (a *arena) attackH3() *quic.Conn { return a.attackH3From("127.0.0.1") }
+
+func (a *arena) attackH3From(from string) *quic.Conn {
 	a.Helper()
-	q, err := a.dialQUIC("127.0.0.1")
+	q, err := a.dialQUIC(from)
 	if err != nil {
 		a.Fatal(err)
 	}

@@ -80,6 +80,7 @@ func (c *bridgeConn) writeFrames(p []byte) (int, error) {
 		if n, err = c.stream.Send(p, nil); n > 0 {
 			c.sent.pass(p[:n], false)
 		}
+		c.noteEnd(err)
 		if err == nil && n < whole {
 			err = closedError("write after Shutdown")
 		}

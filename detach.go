@@ -34,7 +34,8 @@ func (c *Conn) detach() (transport.Detached, error) {
 	}
 	if reg := c.opt.registry; reg != nil {
 		d.Join = func(goAway, abort func()) (leave func()) {
-			o := &otherConn{goAway: goAway, abort: abort}
+			o := &otherConn{goAway: goAway, abort: abort, ip: c.ip}
+			c.ip = nil // o's now
 			reg.join(o)
 			reg.remove(c)
 			return func() { reg.leave(o) }

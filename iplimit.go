@@ -21,8 +21,9 @@ type IPLimits struct {
 	// HTTP/2, and those of QUIC whose handshake is under way; 0: 512. One more is closed before TLS, and refused by QUIC. There only those of clients
 	// count that have proven their address (RFC 9000, Section 8.1); above as many others each has to prove it first, which costs a round trip.
 	Handshakes int
-	// WebSockets are those that [Accept] opened; 0: 10000. One more is answered 429, with Retry-After. The address is that of
-	// http.Request.RemoteAddr, which a handler in front may have set to what a trusted proxy says.
+	// WebSockets are those that [Accept], [Bridge], [BridgeMessages] or package gorilla opened; 0: 10000. One more is answered 429, with
+	// Retry-After. The address is that of http.Request.RemoteAddr, which a handler in front may have set to what a trusted proxy says. Over
+	// HTTP/1.1 weft has no part in another library's WebSocket without BridgeMessages: there it is one of Connections.
 	WebSockets int
 
 	// Exempt are addresses without limits: those of proxies. nil: loopback, link-local and private ones (RFC 1918, RFC 4193, and RFC 6598's

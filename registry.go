@@ -85,6 +85,7 @@ func (g *registry) add(c *Conn) {
 type otherConn struct {
 	goAway func() // says StatusGoingAway
 	abort  func()
+	ip     *ipCount // that has counted it; nil: it is not counted
 }
 
 // join adds o, and tells it to go if the server is shutting down. It also works on a nil registry.
@@ -114,6 +115,9 @@ func (g *registry) leave(o *otherConn) {
 	defer g.mu.Unlock()
 	if _, ok := g.others[o]; ok {
 		delete(g.others, o)
+		if o.ip != nil {
+			g.perIP.give(o.ip, webSockets)
+		}
 		g.uncount()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	websocket "github.com/weftws/weft/gorilla"
 	"github.com/weftws/weft/internal/simnet"
@@ -83,6 +84,43 @@ func TestUpgradeRefused(t *testing.T) {
 			if _, err := websocket.Upgrade(w, tt.r, tt.header, 0, 0); err == nil || w.Body.Len() > 0 {
 				t.Errorf("%v, answer %q", err, w.Body)
 			}
+		})
+	}
+}
+
+// A client's address may have so many WebSockets; one more is told when to come again, and let in when one has ended, by either side.
+func TestTooManyWebSockets(t *testing.T) {
+	for name, end := range map[string]func(client, server *websocket.Conn){
+		"client": func(client, _ *websocket.Conn) { client.Close() },
+		"server": func(_, server *websocket.Conn) { server.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			accepted := make(chan *websocket.Conn, maxSockets+1)
+			overEach(t, func(w http.ResponseWriter, r *http.Request) {
+				if c, err := new(websocket.Upgrader).Upgrade(w, r, nil); err == nil {
+					accepted <- c
+					go func() {
+						defer c.Close()
+						c.ReadMessage()
+					}()
+				}
+			}, func(t *testing.T, e *env) {
+				var clients, servers []*websocket.Conn
+				for range maxSockets {
+					clients, servers = append(clients, e.dial(nil)), append(servers, <-accepted)
+				}
+				_, resp, err := e.dialer.Dial(e.url, nil)
+				if err == nil || resp == nil || resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "30" {
+					t.Fatalf("one too many: %v, %v", resp, err)
+				}
+				end(clients[0], servers[0])
+				time.Sleep(time.Minute)
+				clients, servers = append(clients, e.dial(nil)), append(servers, <-accepted)
+				for i := range clients {
+					clients[i].Close()
+					servers[i].Close()
+				}
+			})
 		})
 	}
 }
