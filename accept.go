@@ -150,6 +150,7 @@ func (o *AcceptOptions) newConn(r *http.Request, stream transport.Stream, agreed
 	reg := registryOf(r)
 	opt := o.connOptions(agreed)
 	opt.observer, opt.registry = o.observer(reg), reg
+	reg.accountSending(stream)
 	c := newConn(stream, opt.shared())
 	c.ip = ip
 	reg.add(c)

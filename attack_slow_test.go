@@ -142,6 +142,36 @@ func TestAttackMemory(t *testing.T) {
 		})
 		a.await("the memory", func() bool { return weft.HeldMemory(a.server) < 64<<10 })
 	})
+	// What is sent to WebSockets that read nothing.
+	for name, open := range map[string]func(a *arena) func(){
+		"sent over HTTP/1.1, not read": func(a *arena) func() {
+			return func() { io.WriteString(a.connect("", "http/1.1"), askWebSocket(a.addr, "/pour")) }
+		},
+		"sent over HTTP/3, not read":                    pourH3("/pour"),
+		"sent over HTTP/3 by another library, not read": pourH3("/pour-other"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			const limit, sockets = 1 << 20, 30
+			a := newArena(t, true, func(s *weft.Server) { s.Options.MaxMemory = limit })
+			a.beside(64<<20, func() {
+				next := open(a)
+				for range sockets {
+					next()
+				}
+				a.await("the end of some", func() bool {
+					a.mu.Lock()
+					defer a.mu.Unlock()
+					return a.counts["websocket/memory-exceeded"] >= 5
+				})
+				// Those that are left have at most 64 KiB each, or had more before.
+				if held := weft.HeldMemory(a.server); held > limit+sockets*(64+8+16)<<10 {
+					t.Errorf("%d bytes are held", held)
+				}
+			})
+			a.server.Close()
+			a.await("the memory", func() bool { return weft.HeldMemory(a.server) == 0 })
+		})
+	}
 	// One large message each, and silence: its buffer goes back, although nothing follows.
 	t.Run("idle after a large message", func(t *testing.T) {
 		a := newArena(t, false, nil)
@@ -154,6 +184,20 @@ func TestAttackMemory(t *testing.T) {
 			a.await("the memory", func() bool { return weft.HeldMemory(a.server) == 0 })
 		})
 	})
+}
+
+// pourH3 opens WebSockets on one connection and reads nothing from them.
+func pourH3(path string) func(a *arena) func() {
+	return func(a *arena) func() {
+		q := a.attackH3()
+		return func() {
+			s, err := q.OpenStream()
+			if err != nil {
+				a.Fatal(err)
+			}
+			s.Write(h3Request(":method: CONNECT", ":protocol: websocket", ":scheme: https", ":path: "+path, ":authority: localhost", "sec-websocket-version: 13"))
+		}
+	}
 }
 
 // closeCode waits for a Close frame; 0: there is none.

@@ -69,6 +69,7 @@ func (c *bridgeConn) start(s tunnelStream, ip *ipCount) error {
 	c.changed.ring()
 	if _, ok := s.(*messageTunnel); !ok { // that has a Conn, which the server knows
 		c.place.ip = ip
+		c.server.accountSending(s)
 		c.server.join(c.place)
 	}
 	return nil

@@ -33,6 +33,7 @@ func (c *Conn) detach() (transport.Detached, error) {
 		Confirm: confirm, MaskKey: maskKey,
 	}
 	if reg := c.opt.registry; reg != nil {
+		d.OverBudget = func() { reg.overBudget(c.stream.Info().RemoteAddr) }
 		d.Join = func(goAway, abort func()) (leave func()) {
 			o := &otherConn{goAway: goAway, abort: abort, ip: c.ip}
 			c.ip = nil // o's now

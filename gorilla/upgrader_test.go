@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weftws/weft"
 	websocket "github.com/weftws/weft/gorilla"
 	"github.com/weftws/weft/internal/simnet"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // upgradeRequest is a request that opens a WebSocket, with the fields in lines replaced; "-Name" removes.
@@ -123,6 +126,31 @@ func TestTooManyWebSockets(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where all hold too much together, a WebSocket ends whose peer reads nothing of much that is sent, and the server's Observer is told.
+func TestOverBudget(t *testing.T) {
+	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+		failed := make(chan error, 1)
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := new(websocket.Upgrader).Upgrade(w, r, nil)
+			for err == nil {
+				err = c.WriteMessage(websocket.BinaryMessage, make([]byte, 8<<10))
+			}
+			failed <- err
+			c.Close()
+		})
+		told := make(chan weft.Violation, 1)
+		e := newEnvWith(t, n, ways[1], h, weft.ServerOptions{MaxMemory: 50 << 10, Observer: &weft.Observer{Violation: func(v weft.Violation) { told <- v }}})
+		start := time.Now()
+		e.dial(nil)
+		if err := <-failed; !errors.Is(err, transport.ErrOverBudget) || time.Since(start) > 5*time.Second {
+			t.Errorf("WriteMessage: %v after %v", err, time.Since(start))
+		}
+		if v := <-told; v.Name != "memory-exceeded" || !v.Limit || v.RemoteAddr == "" {
+			t.Errorf("told %+v", v)
+		}
+	})
 }
 
 func TestCheckOrigin(t *testing.T) {

@@ -18,6 +18,9 @@ func (s *Stream) TrySend(p []byte) bool { return s.out.TrySend(p) }
 // TrySendBy implements [transport.CrewStream].
 func (s *Stream) TrySendBy(c *transport.Crew, p []byte) bool { return s.out.TrySendBy(c, p) }
 
+// Account implements [transport.AccountedStream].
+func (s *Stream) Account(b *transport.Budget) { s.out.Account(b) }
+
 // SetWriteDeadline implements [transport.Stream].
 func (s *Stream) SetWriteDeadline(t time.Time) { s.out.SetWriteDeadline(t) }
 

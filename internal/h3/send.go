@@ -20,6 +20,9 @@ func (s *stream) Send(head, body []byte) (int, error) { return s.out.Send(head, 
 // TrySend implements [transport.Stream].
 func (s *stream) TrySend(p []byte) bool { return s.out.TrySend(p) }
 
+// Account implements [transport.AccountedStream].
+func (s *stream) Account(b *transport.Budget) { s.out.Account(b) }
+
 // SetWriteDeadline implements [transport.Stream].
 func (s *stream) SetWriteDeadline(t time.Time) { s.out.SetWriteDeadline(t) }
 
@@ -35,12 +38,14 @@ func (s *stream) refuse() error {
 func (s *stream) take(dst []byte) []byte {
 	n := min(s.out.Pending(), cap(dst)-len(dst)-maxFrameHead)
 	if n <= 0 {
+		s.out.Away(0)
 		s.out.Shed()
 		s.ahead, s.blocked = 0, false
 		return dst
 	}
 	dst = append(appendData(dst, n), s.out.Bytes()[:n]...)
 	s.out.Taken(n)
+	s.out.Away(cap(dst))
 	return dst
 }
 
