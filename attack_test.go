@@ -12,7 +12,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
+	runtimemetrics "runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +24,7 @@ import (
 
 	"github.com/weftws/weft"
 	"github.com/weftws/weft/internal/simnet"
+	"github.com/weftws/weft/metrics"
 )
 
 // The attacks of docs/security.md, on real sockets of this machine, with TLS. Each is bounded in frames and bytes. Meanwhile a
@@ -42,6 +43,9 @@ type arena struct {
 
 	mu     sync.Mutex
 	counts map[string]int // by "http2/too-many-resets", "refused/foreign-origin"
+	limits map[string]int // those of counts that are limits
+
+	metrics *metrics.Collector
 }
 
 // attackCertificate is for all arenas.
@@ -58,14 +62,14 @@ var attackCertificate = sync.OnceValue(func() (c struct {
 func newArena(t *testing.T, quic bool, mod func(*weft.Server)) *arena {
 	t.Helper()
 	cert := attackCertificate()
-	a := &arena{T: t, tls: cert.client, counts: make(map[string]int)}
+	a := &arena{T: t, tls: cert.client, counts: make(map[string]int), limits: make(map[string]int), metrics: metrics.New()}
 	a.server = &weft.Server{
 		Handler: a.handler(), TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert.Certificate}}, ErrorLog: log.New(io.Discard, "", 0),
 	}
-	a.server.Options.Observer = &weft.Observer{
-		Violation: func(v weft.Violation) { a.count(v.Protocol + "/" + v.Name) },
-		Refused:   func(_ context.Context, r weft.Refusal) { a.count("refused/" + r.Err.Name) },
-	}
+	a.server.Options.Observer = weft.JoinObservers(a.metrics.Observer(), &weft.Observer{
+		Violation: func(v weft.Violation) { a.count(v.Protocol+"/"+v.Name, v.Limit) },
+		Refused:   func(_ context.Context, r weft.Refusal) { a.count("refused/"+r.Err.Name, false) },
+	})
 	if mod != nil {
 		mod(a.server)
 	}
@@ -86,14 +90,18 @@ func newArena(t *testing.T, quic bool, mod func(*weft.Server)) *arena {
 	t.Cleanup(func() {
 		a.server.Close()
 		serving.Wait()
+		a.checkMetrics()
 	})
 	return a
 }
 
-func (a *arena) count(what string) {
+func (a *arena) count(what string, limit bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.counts[what]++
+	if limit {
+		a.limits[what]++
+	}
 }
 
 // wantCount waits until the Observer has been told of what, n times, and of nothing else.
@@ -302,8 +310,8 @@ func echoTime(c *weft.Conn, message string) (time.Duration, error) {
 
 // heapBytes is what objects take, those that wait for the garbage collector included.
 func heapBytes() int64 {
-	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(s)
+	s := []runtimemetrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	runtimemetrics.Read(s)
 	return int64(s[0].Value.Uint64())
 }
 

@@ -137,6 +137,7 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 	}
 	reg := register(s)
 	reg.observer, reg.memory, reg.perIP = opts.Observer, srv.Memory, newIPTable(opts.PerIP)
+	reg.writeTimeout = opts.WriteTimeout
 	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		connOpened(c)
 		srv.ServeConn(c, opts.conn(hs, h, reg))

@@ -372,6 +372,12 @@ func (c *Conn) observeClosed() {
 	c.mu.Unlock()
 	report.Stats = c.Stats()
 	o := c.opt.observer
+	if errors.Is(report.Err, transport.ErrStalled) {
+		o.violation(Violation{
+			Conn: c, Side: c.peerName(), Protocol: "websocket", Name: "write-timeout", Limit: true, Detail: report.Err.Error(),
+			RemoteAddr: addrOr(c.stream.Info().RemoteAddr).String(),
+		})
+	}
 	if v, ok := errors.AsType[*ProtocolError](report.Err); ok {
 		o.violation(Violation{
 			Conn: c, Side: v.Side, Protocol: "websocket", Name: v.Name, Section: v.Section, Detail: v.Detail,

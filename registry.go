@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 	"weak"
 
 	"github.com/weftws/weft/internal/transport"
@@ -28,6 +29,8 @@ type registry struct {
 	memory   *transport.Budget // nil: no limit
 	perIP    *ipTable
 	own      bool // the http.Server is a Server's
+	// writeTimeout is that of WebSockets over HTTP/1.1; 0: the default.
+	writeTimeout time.Duration
 }
 
 // registryOf finds the registry of the server that r came by. Nil: the server is not one of ours.

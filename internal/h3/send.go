@@ -2,7 +2,6 @@ package h3
 
 import (
 	"errors"
-	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -29,7 +28,7 @@ func (s *stream) SetWriteDeadline(t time.Time) { s.out.SetWriteDeadline(t) }
 // refuse says why nothing more is sent. Called with the mutex held.
 func (s *stream) refuse() error {
 	if s.closed.Load() {
-		return net.ErrClosed
+		return s.closedErr()
 	}
 	return s.failed
 }
@@ -138,7 +137,7 @@ func (s *stream) writeFailed(err error) {
 	stalled := isDeadline(err)
 	if stalled {
 		err = &StreamError{
-			StreamID: int64(s.info.StreamID), Code: uint64(http3.ErrCodeRequestCanceled), Local: true,
+			StreamID: int64(s.info.StreamID), Code: uint64(http3.ErrCodeRequestCanceled), Local: true, Stalled: true,
 			Detail: "peer accepted nothing for " + s.out.Timeout.String() + " (stream " + strconv.FormatUint(s.info.StreamID, 10) + ")",
 		}
 	}

@@ -5,6 +5,9 @@ import "errors"
 // ErrOverBudget is Send's error where the stream holds much and all streams together hold too much. Nothing was queued.
 var ErrOverBudget = errors.New("all connections together hold more than they may, and much of it waits for this peer to read")
 
+// ErrStalled is the error of a stream that was given up because the peer took nothing of what was sent for the write timeout.
+var ErrStalled = errors.New("peer took nothing of what was sent for the write timeout")
+
 // An AccountedStream tells a Budget what it holds for a peer that does not read. A Stream may be one.
 type AccountedStream interface {
 	Stream
