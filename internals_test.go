@@ -7,11 +7,17 @@ import (
 )
 
 // HeldMemory is what the server's connections hold, as ServerOptions.MaxMemory counts it.
-func HeldMemory(s *Server) int64 { return s.reg.memory.Held() }
+func HeldMemory(s *Server) int64 { return registryFor(s).memory.Held() }
+
+// registryFor is s's, also where the goroutine that serves has not been heard of yet.
+func registryFor(s *Server) *registry {
+	s.init()
+	return s.reg
+}
 
 // ConnectionsPerIP is how many connections are counted, of all addresses.
 func ConnectionsPerIP(s *Server) (n int) {
-	t := s.reg.perIP
+	t := registryFor(s).perIP
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.counts {
@@ -26,7 +32,7 @@ func QUICHandshakesPerIP(s *Server, proven bool) (n int) {
 	if proven {
 		kind = handshakes
 	}
-	t := s.reg.perIP
+	t := registryFor(s).perIP
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.counts {

@@ -40,8 +40,8 @@ type Observer struct {
 	Refused func(ctx context.Context, r Refusal)
 	// Closed is told the end of each WebSocket that Opened was told of, once; with a Handler, before OnClose.
 	Closed func(Closed)
-	// Violation is told each rule that a peer broke and each limit that it exceeded: on a WebSocket, and on a server's HTTP/2
-	// connections.
+	// Violation is told each rule that a peer broke and each limit that it exceeded: on a WebSocket, on a server's HTTP/2
+	// connections, and by a client address ([IPLimits]). Of WebSockets that are another library's it is told what costs them MaxMemory.
 	Violation func(Violation)
 }
 
