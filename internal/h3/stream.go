@@ -197,6 +197,9 @@ func (s *stream) read() ([]byte, error) {
 			if err = streamError(err, int64(s.info.StreamID), s.conn); isDeadline(err) {
 				return nil, err
 			}
+			if lost := s.connLost(); lost != nil {
+				err = lost // release has cancelled reading, which is not why
+			}
 			s.received = err
 			if _, reset := err.(*StreamError); reset {
 				s.peerReset(err)
@@ -208,6 +211,16 @@ func (s *stream) read() ([]byte, error) {
 	}
 	s.releaseRead()
 	return nil, s.received
+}
+
+// connLost is the end of the connection, if that was noticed first where we send; nil: it was not.
+func (s *stream) connLost() error {
+	s.out.Lock()
+	defer s.out.Unlock()
+	if lost, ok := s.failed.(*ConnError); ok {
+		return lost
+	}
+	return nil
 }
 
 // peerReset gives the stream up because the peer has.
