@@ -150,6 +150,7 @@ func (o *AcceptOptions) newConn(r *http.Request, stream transport.Stream, agreed
 	reg := registryOf(r)
 	opt := o.connOptions(agreed)
 	opt.observer, opt.registry = o.observer(reg), reg
+	reg.accountSending(stream)
 	c := newConn(stream, opt.shared())
 	c.ip = ip
 	reg.add(c)
@@ -162,9 +163,15 @@ func openStream(w http.ResponseWriter, r *http.Request, h http.Header, a transpo
 		return a.Accept(h)
 	case foreign != nil:
 		return foreign(w, r, h)
-	default:
-		return h1.Accept(w, r, h)
 	}
+	s, err := h1.Accept(w, r, h)
+	if err != nil {
+		return nil, err
+	}
+	if reg := registryOf(r); reg != nil && reg.writeTimeout > 0 {
+		s.(*h1.Stream).SetTimeout(reg.writeTimeout)
+	}
+	return s, nil
 }
 
 // An acceptFunc answers an Extended CONNECT with h and takes its stream.

@@ -31,9 +31,11 @@ func h3Request(fields ...string) []byte {
 }
 
 // attackH3 opens a connection and sends SETTINGS.
-func (a *arena) attackH3() *quic.Conn {
+func (a *arena) attackH3() *quic.Conn { return a.attackH3From("127.0.0.1") }
+
+func (a *arena) attackH3From(from string) *quic.Conn {
 	a.Helper()
-	q, err := a.dialQUIC("127.0.0.1")
+	q, err := a.dialQUIC(from)
 	if err != nil {
 		a.Fatal(err)
 	}
@@ -137,6 +139,39 @@ func TestAttackHTTP3Headers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Header sections that do not end take the slots of their own connection, and end with it: others have theirs.
+func TestAttackHTTP3SlowHeaders(t *testing.T) {
+	const slots = 50
+	a := newArena(t, true, func(s *weft.Server) {
+		s.Options.MaxConcurrentStreams = slots
+		s.IdleTimeout = 500 * time.Millisecond
+	})
+	a.beside(32<<20, func() {
+		q := a.attackH3()
+		request := h3Request(":method: GET", ":scheme: https", ":path: /", ":authority: localhost")
+		for range slots {
+			s, err := q.OpenStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Write(request[:len(request)-1])
+		}
+		if s, err := q.OpenStream(); err == nil {
+			t.Errorf("stream %d is one too many", s.StreamID())
+		}
+		s, err := a.attackH3().OpenStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.SetDeadline(time.Now().Add(attackPatience))
+		s.Write(request)
+		if status := h3Status(s); status != "200" {
+			t.Errorf("another connection's request is answered %s", status)
+		}
+		a.await("the end of the attacker's connection", func() bool { return q.Context().Err() != nil })
+	})
 }
 
 // A page of another origin, and a protocol that nobody speaks.

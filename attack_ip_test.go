@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"golang.org/x/net/http2"
@@ -209,6 +210,73 @@ func askWebSocket(host, path string, more ...string) string {
 		"\r\nSec-WebSocket-Version: 13\r\n" + strings.Join(append(more, ""), "\r\n") + "\r\n"
 }
 
+// WebSockets of other libraries count together with weft's, whoever speaks their frames.
+func TestAttackWebSocketsOfOtherLibraries(t *testing.T) {
+	for name, bridge := range map[string]func(http.Handler) http.Handler{
+		"Bridge":         func(h http.Handler) http.Handler { return h }, // the server has one
+		"BridgeMessages": func(h http.Handler) http.Handler { return weft.BridgeMessages(h, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newArena(t, true, func(s *weft.Server) {
+				limitPerIP(weft.IPLimits{WebSockets: 10})(s)
+				next := s.Handler
+				other := bridge(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					nc, _, err := w.(http.Hijacker).Hijack()
+					if err != nil {
+						return
+					}
+					defer nc.Close()
+					if _, err := io.WriteString(nc, switching101(r)); err == nil {
+						io.Copy(io.Discard, nc)
+					}
+				}))
+				s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/other" {
+						other.ServeHTTP(w, r)
+						return
+					}
+					next.ServeHTTP(w, r)
+				})
+			})
+			a.beside(16<<20, func() {
+				x := a.attackH2On(a.connect(foreign, "h2"), false)
+				for range 5 {
+					x.open("/ws")
+				}
+				x.flush()
+				x.sees("weft's", func() bool { return x.status["200"] == 5 })
+				for range 8 {
+					x.open("/other")
+				}
+				x.flush()
+				x.sees("the others", func() bool { return x.status["200"] == 10 && x.status["429"] == 3 })
+				a.wantCount("refused/too-many-websockets", 3)
+				q := a.attackH3From(foreign)
+				if status := askH3(t, q, "/other"); status != "429" {
+					t.Errorf("over HTTP/3: %s", status)
+				}
+				// A place is free when one has ended, and only some of these have begun.
+				for id := uint32(11); id < x.nextID; id += 2 {
+					x.fr.WriteRSTStream(id, http2.ErrCodeCancel)
+				}
+				x.flush()
+				a.await("a place", func() bool { return askH3(t, q, "/other") == "200" })
+			})
+		})
+	}
+}
+
+func askH3(t *testing.T, q *quic.Conn, path string) string {
+	t.Helper()
+	s, err := q.OpenStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetDeadline(time.Now().Add(attackPatience))
+	s.Write(h3Request(":method: CONNECT", ":protocol: websocket", ":scheme: https", ":path: "+path, ":authority: localhost", "sec-websocket-version: 13"))
+	return h3Status(s)
+}
+
 // What comes from a proxy's address has no limit, unless the application says whose it is.
 func TestLimitsBehindAProxy(t *testing.T) {
 	a := newArena(t, false, func(s *weft.Server) {
@@ -218,7 +286,13 @@ func TestLimitsBehindAProxy(t *testing.T) {
 			if ip := r.Header.Get("X-Real-IP"); ip != "" {
 				r.RemoteAddr = ip
 			}
-			next.ServeHTTP(w, r)
+			if r.URL.Path != "/other" {
+				next.ServeHTTP(w, r)
+				return
+			}
+			if nc, _, err := w.(http.Hijacker).Hijack(); err == nil {
+				io.WriteString(nc, switching101(r))
+			}
 		})
 	})
 	x := a.attackH2(false)
@@ -230,6 +304,8 @@ func TestLimitsBehindAProxy(t *testing.T) {
 		x.open("/ws", "x-real-ip: 2001:db8::1")
 		x.open("/ws", "x-real-ip: [2001:db8::2]:99")
 	}
+	x.open("/other", "x-real-ip: 192.0.2.1")
+	x.open("/other", "x-real-ip: 192.0.2.2")
 	x.flush()
-	x.sees("the answers", func() bool { return x.status["200"] == 7 && x.status["429"] == 4 })
+	x.sees("the answers", func() bool { return x.status["200"] == 8 && x.status["429"] == 5 })
 }

@@ -66,7 +66,25 @@ func TestAttackSlowReaders(t *testing.T) {
 			a.await("the handlers", func() bool { return a.writers.Load() > 0 })
 			a.await("the handlers' end", func() bool { return a.writers.Load() == 0 })
 		})
+		a.wantCount("http2/write-timeout", 1)
 	})
+	for name, open := range map[string]func(a *arena){
+		"a WebSocket over HTTP/1.1 that is not read": func(a *arena) { io.WriteString(a.connect("", "http/1.1"), askWebSocket(a.addr, "/pour")) },
+		"a WebSocket over HTTP/3 that is not read":   func(a *arena) { pourH3("/pour")(a)() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newArena(t, true, quick)
+			a.beside(32<<20, func() {
+				open(a)
+				a.await("the count", func() bool {
+					a.mu.Lock()
+					defer a.mu.Unlock()
+					return a.counts["websocket/write-timeout"] > 0
+				})
+			})
+			a.wantCount("websocket/write-timeout", 1)
+		})
+	}
 }
 
 // What many WebSockets and connections together make the server keep is bounded, whatever each of them may.
@@ -142,6 +160,36 @@ func TestAttackMemory(t *testing.T) {
 		})
 		a.await("the memory", func() bool { return weft.HeldMemory(a.server) < 64<<10 })
 	})
+	// What is sent to WebSockets that read nothing.
+	for name, open := range map[string]func(a *arena) func(){
+		"sent over HTTP/1.1, not read": func(a *arena) func() {
+			return func() { io.WriteString(a.connect("", "http/1.1"), askWebSocket(a.addr, "/pour")) }
+		},
+		"sent over HTTP/3, not read":                    pourH3("/pour"),
+		"sent over HTTP/3 by another library, not read": pourH3("/pour-other"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			const limit, sockets = 1 << 20, 30
+			a := newArena(t, true, func(s *weft.Server) { s.Options.MaxMemory = limit })
+			a.beside(64<<20, func() {
+				next := open(a)
+				for range sockets {
+					next()
+				}
+				a.await("the end of some", func() bool {
+					a.mu.Lock()
+					defer a.mu.Unlock()
+					return a.counts["websocket/memory-exceeded"] >= 5
+				})
+				// Those that are left have at most 64 KiB each, or had more before. Weft gives those that it has ended 5 s to read why.
+				if strings.Contains(name, "another library") {
+					a.await("the memory of some", func() bool { return weft.HeldMemory(a.server) < limit+sockets*64<<10 })
+				}
+			})
+			a.server.Close()
+			a.await("the memory", func() bool { return weft.HeldMemory(a.server) == 0 })
+		})
+	}
 	// One large message each, and silence: its buffer goes back, although nothing follows.
 	t.Run("idle after a large message", func(t *testing.T) {
 		a := newArena(t, false, nil)
@@ -154,6 +202,20 @@ func TestAttackMemory(t *testing.T) {
 			a.await("the memory", func() bool { return weft.HeldMemory(a.server) == 0 })
 		})
 	})
+}
+
+// pourH3 opens WebSockets on one connection and reads nothing from them.
+func pourH3(path string) func(a *arena) func() {
+	return func(a *arena) func() {
+		q := a.attackH3()
+		return func() {
+			s, err := q.OpenStream()
+			if err != nil {
+				a.Fatal(err)
+			}
+			s.Write(h3Request(":method: CONNECT", ":protocol: websocket", ":scheme: https", ":path: "+path, ":authority: localhost", "sec-websocket-version: 13"))
+		}
+	}
 }
 
 // closeCode waits for a Close frame; 0: there is none.
@@ -196,7 +258,7 @@ func TestAttackSlowHandshakes(t *testing.T) {
 		{name: "SETTINGS", begin: func(a *arena) io.ReadWriteCloser { return a.connect("", "h2") }, drip: http2.ClientPreface + "\x00\x00", told: "SETTINGS_TIMEOUT", rule: "settings-timeout"},
 	} {
 		t.Run(attack.name, func(t *testing.T) {
-			a := newArena(t, false, func(s *weft.Server) { s.ReadHeaderTimeout = 150 * time.Millisecond })
+			a := newArena(t, false, func(s *weft.Server) { s.ReadHeaderTimeout = 500 * time.Millisecond })
 			a.beside(16<<20, func() {
 				c := attack.begin(a)
 				defer c.Close()
@@ -219,7 +281,7 @@ func TestAttackSlowHandshakes(t *testing.T) {
 				start := time.Now()
 				var heard bytes.Buffer
 				io.Copy(&heard, c) // until the server has had enough
-				if d := time.Since(start); d < 100*time.Millisecond || d > attackPatience {
+				if d := time.Since(start); d < 400*time.Millisecond || d > attackPatience {
 					t.Errorf("the attacker was let go after %v", d)
 				}
 				stop()
@@ -234,7 +296,7 @@ func TestAttackSlowHandshakes(t *testing.T) {
 		})
 	}
 	t.Run("field block", func(t *testing.T) {
-		a := newArena(t, false, func(s *weft.Server) { s.ReadHeaderTimeout = 150 * time.Millisecond })
+		a := newArena(t, false, func(s *weft.Server) { s.ReadHeaderTimeout = 500 * time.Millisecond })
 		a.beside(16<<20, func() {
 			x := a.attackH2(false)
 			x.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: x.encode(":method: GET")})

@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"log"
 	"maps"
 	"net"
 	"net/http"
-	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +20,7 @@ import (
 
 	"github.com/weftws/weft"
 	"github.com/weftws/weft/internal/simnet"
+	"github.com/weftws/weft/metrics"
 )
 
 // The attacks of docs/security.md, on real sockets of this machine, with TLS. Each is bounded in frames and bytes. Meanwhile a
@@ -42,6 +39,9 @@ type arena struct {
 
 	mu     sync.Mutex
 	counts map[string]int // by "http2/too-many-resets", "refused/foreign-origin"
+	limits map[string]int // those of counts that are limits
+
+	metrics *metrics.Collector
 }
 
 // attackCertificate is for all arenas.
@@ -58,14 +58,14 @@ var attackCertificate = sync.OnceValue(func() (c struct {
 func newArena(t *testing.T, quic bool, mod func(*weft.Server)) *arena {
 	t.Helper()
 	cert := attackCertificate()
-	a := &arena{T: t, tls: cert.client, counts: make(map[string]int)}
+	a := &arena{T: t, tls: cert.client, counts: make(map[string]int), limits: make(map[string]int), metrics: metrics.New()}
 	a.server = &weft.Server{
 		Handler: a.handler(), TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert.Certificate}}, ErrorLog: log.New(io.Discard, "", 0),
 	}
-	a.server.Options.Observer = &weft.Observer{
-		Violation: func(v weft.Violation) { a.count(v.Protocol + "/" + v.Name) },
-		Refused:   func(_ context.Context, r weft.Refusal) { a.count("refused/" + r.Err.Name) },
-	}
+	a.server.Options.Observer = weft.JoinObservers(a.metrics.Observer(), &weft.Observer{
+		Violation: func(v weft.Violation) { a.count(v.Protocol+"/"+v.Name, v.Limit) },
+		Refused:   func(_ context.Context, r weft.Refusal) { a.count("refused/"+r.Err.Name, false) },
+	})
 	if mod != nil {
 		mod(a.server)
 	}
@@ -91,14 +91,18 @@ func newArena(t *testing.T, quic bool, mod func(*weft.Server)) *arena {
 	t.Cleanup(func() {
 		a.server.Close()
 		serving.Wait()
+		a.checkMetrics()
 	})
 	return a
 }
 
-func (a *arena) count(what string) {
+func (a *arena) count(what string, limit bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.counts[what]++
+	if limit {
+		a.limits[what]++
+	}
 }
 
 // wantCount waits until the Observer has been told of what, n times, and of nothing else.
@@ -142,7 +146,7 @@ func (a *arena) await(what string, done func() bool) {
 }
 
 // attackPatience is long, for machines that are busy with something else.
-const attackPatience = 15 * time.Second
+const attackPatience = time.Minute
 
 func (a *arena) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -160,6 +164,23 @@ func (a *arena) handler() http.Handler {
 	})
 	mux.HandleFunc("/ws", echoCallbacks1MiB(nil))
 	mux.HandleFunc("/deflate", echoCallbacks1MiB(&weft.AcceptOptions{CompressionMode: weft.CompressionContextTakeover}))
+	mux.HandleFunc("/pour", func(w http.ResponseWriter, r *http.Request) {
+		if c, err := weft.Accept(w, r, nil); err == nil {
+			for c.Write(a.Context(), weft.MessageBinary, make([]byte, 8<<10)) == nil {
+			}
+		}
+	})
+	mux.HandleFunc("/pour-other", func(w http.ResponseWriter, r *http.Request) { // with another library than weft
+		nc, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		io.WriteString(nc, switching101(r))
+		for err == nil {
+			_, err = nc.Write(bin(strings.Repeat("x", 8<<10)).append(nil, false))
+		}
+	})
 	mux.HandleFunc("/deaf", func(w http.ResponseWriter, r *http.Request) {
 		weft.Accept(w, r, nil) // and never reads; the server closes it in the end
 	})
@@ -177,78 +198,6 @@ func echoCallbacks1MiB(opts *weft.AcceptOptions) http.HandlerFunc {
 			c.Write(context.Background(), typ, p)
 		}})
 	}
-}
-
-// ---- The bystander
-
-// beside runs attack beside a well-behaved WebSocket on a connection of its own, and holds the process to maxHeap bytes more than before.
-func (a *arena) beside(maxHeap int64, attack func()) {
-	a.Helper()
-	d := &weft.Dialer{TLSConfig: a.tls, Policy: weft.Policy{Rungs: []weft.Rung{weft.Settings}}}
-	defer d.Close()
-	c, _, err := d.Dial(a.Context(), "wss://"+a.addr+"/ws", nil)
-	if err != nil {
-		a.Fatalf("bystander: %v", err)
-	}
-	defer c.CloseNow()
-	// What waits for the collector counts as well: let that be little.
-	defer debug.SetGCPercent(debug.SetGCPercent(25))
-	runtime.GC()
-	before := heapBytes()
-	var peak atomic.Int64
-	var echoes atomic.Int64
-	var slowest, all time.Duration
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(2 * time.Millisecond)
-		defer tick.Stop()
-		for n := 0; ; n++ {
-			start := time.Now()
-			message := fmt.Sprintf("message %d", n)
-			ctx, cancel := context.WithTimeout(context.Background(), attackPatience)
-			err := c.Write(ctx, weft.MessageText, []byte(message))
-			var p []byte
-			if err == nil {
-				_, p, err = c.Read(ctx)
-			}
-			cancel()
-			if err != nil || string(p) != message {
-				a.Errorf("the bystander's echo %d is %q, %v", n, p, err)
-				return
-			}
-			slowest = max(slowest, time.Since(start))
-			all += time.Since(start)
-			echoes.Add(1)
-			peak.Store(max(peak.Load(), heapBytes()))
-			select {
-			case <-tick.C:
-			case <-stop:
-				return
-			}
-		}
-	})
-	attack()
-	after := echoes.Load()
-	a.await("the bystander's echoes", func() bool { return a.Failed() || echoes.Load() >= after+3 })
-	close(stop)
-	wg.Wait()
-	grown := peak.Load() - before
-	a.Logf("bystander: %d echoes, the slowest %v; heap grew by %d KiB", echoes.Load(), slowest, grown>>10)
-	// Choice: the mean. On a machine that is busy with something else a single one may take seconds.
-	if n := echoes.Load(); n > 0 && all > time.Duration(n)*2*time.Second {
-		a.Errorf("the bystander waited %v for %d echoes", all, n)
-	}
-	if grown > maxHeap {
-		a.Errorf("the heap grew by %d bytes, want at most %d", grown, maxHeap)
-	}
-}
-
-// heapBytes is what objects take, those that wait for the garbage collector included.
-func heapBytes() int64 {
-	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(s)
-	return int64(s[0].Value.Uint64())
 }
 
 // ---- Attackers

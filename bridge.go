@@ -95,7 +95,8 @@ type crossing struct {
 
 	messages *AcceptOptions // of BridgeMessages; nil: of Bridge
 
-	values  [4]string // of the request's header
+	values  [4]string     // of the request's header
+	shown   *http.Request // what the handler got; it may have changed RemoteAddr
 	key     string
 	ownKey  bool // the client sent no valid key
 	front   bool // the request is the handler's; so is the header of the response, which is of no use after Accept
@@ -147,6 +148,7 @@ func (x *crossing) request(own bool) *http.Request {
 		h[fieldKey] = f[3:]
 	}
 	r.Header = h
+	x.shown = r
 	return r
 }
 
@@ -170,7 +172,7 @@ func (x *crossing) Accept(h http.Header) (transport.Stream, error) {
 	}
 	x.stream = s
 	if x.native != nil {
-		x.r = nil // the handler may go on for as long as the WebSocket
+		x.r, x.shown = nil, nil // the handler may go on for as long as the WebSocket
 	}
 	return s, nil
 }
@@ -217,6 +219,23 @@ func (x *crossing) refuse(status int, why string) {
 	x.status, x.refused = status, true
 	clear(x.w.Header())
 	http.Error(x.w, why, status)
+}
+
+// takeWebSocket counts the WebSocket for the client's address. If that has as many as it may, it answers in the handler's place.
+func (x *crossing) takeWebSocket(reg *registry) (*ipCount, error) {
+	remote := x.r.RemoteAddr
+	if x.shown != nil {
+		remote = x.shown.RemoteAddr
+	}
+	n, err := reg.takeWebSocket(remote)
+	if err == nil {
+		return n, nil
+	}
+	x.status, x.refused = err.Status, true
+	clear(x.w.Header())
+	refusal := refuse(x.w, err)
+	reg.observer.refused(x, refusal)
+	return nil, refusal
 }
 
 // Header implements http.ResponseWriter.

@@ -95,11 +95,23 @@ func (c *bridgeConn) switchProtocols(h http.Header) error {
 	if _, err := handshake.CheckResponse(http.StatusSwitchingProtocols, upgrade, handshake.Offer{}, x.key); err != nil {
 		return c.fail(c.refuse(http.StatusInternalServerError, "the handler's 101 is wrong: "+err.Error()))
 	}
+	var ip *ipCount
+	if x.messages == nil { // else Accept counts
+		var err error
+		if ip, err = x.takeWebSocket(c.server); err != nil {
+			return c.fail(fmt.Errorf("weft: Bridge: %w", err))
+		}
+	}
 	s, err := x.openTunnel(h)
 	if err != nil {
-		return c.fail(fmt.Errorf("weft: Bridge: %w", err))
+		err = fmt.Errorf("weft: Bridge: %w", err)
+	} else if err = c.start(s, ip); err == nil {
+		return nil
 	}
-	return c.start(s)
+	if ip != nil {
+		c.server.perIP.give(ip, webSockets)
+	}
+	return c.fail(err)
 }
 
 // reject answers in the handler's place. Called with answering held; unlocks it.

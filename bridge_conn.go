@@ -54,8 +54,8 @@ func newBridgeConn(x *crossing) *bridgeConn {
 	return c
 }
 
-// start makes s the tunnel. Called with answering held, or before anybody else knows c.
-func (c *bridgeConn) start(s tunnelStream) error {
+// start makes s the tunnel, which ip has counted. Called with answering held, or before anybody else knows c.
+func (c *bridgeConn) start(s tunnelStream, ip *ipCount) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -68,6 +68,8 @@ func (c *bridgeConn) start(s tunnelStream) error {
 	c.opened.Store(true)
 	c.changed.ring()
 	if _, ok := s.(*messageTunnel); !ok { // that has a Conn, which the server knows
+		c.place.ip = ip
+		c.server.accountSending(s)
 		c.server.join(c.place)
 	}
 	return nil

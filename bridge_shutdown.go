@@ -80,6 +80,11 @@ func (c *bridgeConn) writeFrames(p []byte) (int, error) {
 		if n, err = c.stream.Send(p, nil); n > 0 {
 			c.sent.pass(p[:n], false)
 		}
+		if err == transport.ErrOverBudget {
+			c.server.overBudget(c.stream.Info().RemoteAddr)
+			c.stream.Abort()
+		}
+		c.noteEnd(err)
 		if err == nil && n < whole {
 			err = closedError("write after Shutdown")
 		}

@@ -60,7 +60,7 @@ type ServerOptions struct {
 	PerIP IPLimits
 
 	// MaxMemory is how many bytes all connections together may hold of what was received and not consumed, of messages of which the end
-	// has not come, and, over HTTP/2, of what waits to be sent. Above it a connection or WebSocket that takes more is ended, unless its
+	// has not come, and of what waits to be sent. Above it a connection or WebSocket that takes more is ended, unless its
 	// part is at most 64 KiB: ENHANCE_YOUR_CALM, StatusTryAgainLater. 0: half of GOMEMLIMIT if that is set, else 2 GiB; negative: no limit.
 	MaxMemory int64
 
@@ -137,6 +137,7 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 	}
 	reg := register(s)
 	reg.observer, reg.memory, reg.perIP = opts.Observer, srv.Memory, newIPTable(opts.PerIP)
+	reg.writeTimeout = opts.WriteTimeout
 	serve := func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		connOpened(c)
 		srv.ServeConn(c, opts.conn(hs, h, reg))

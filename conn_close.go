@@ -247,8 +247,15 @@ func (c *Conn) recvClose(ev proto.Event) error {
 
 // endWith sends a Close frame, unless one was sent, and ends the Conn with err. It does not wait: where a message is being
 // written, or there is no room, a goroutine does.
+//
+// Called with reading held.
 func (c *Conn) endWith(err error, code StatusCode, reason string) {
 	c.reading.settle()
+	c.endNow(err, code, reason)
+}
+
+// endNow is endWith without reading.
+func (c *Conn) endNow(err error, code StatusCode, reason string) {
 	c.setErr(err)
 	c.mu.Lock()
 	sent := c.closeSent
@@ -280,9 +287,11 @@ func (c *Conn) endWith(err error, code StatusCode, reason string) {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		if c.writing.lock(ctx) == nil {
-			deadline, _ := ctx.Deadline()
-			c.stream.SetWriteDeadline(deadline)
-			c.stream.Send(p, nil)
+			if !c.stream.TrySend(p) {
+				deadline, _ := ctx.Deadline()
+				c.stream.SetWriteDeadline(deadline)
+				c.stream.Send(p, nil)
+			}
 			c.writing.unlock()
 		}
 		c.terminate(err, closeLinger)

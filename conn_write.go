@@ -137,6 +137,10 @@ func (c *Conn) sendFailed(ctx context.Context, err error, intact bool) error {
 	if end := c.terminal(); end != nil {
 		return c.closedFor("write")
 	}
+	if err == transport.ErrOverBudget {
+		c.sendOverBudget()
+		return c.closedFor("write")
+	}
 	if ce == nil {
 		ce = &lostError{err}
 	}

@@ -33,8 +33,10 @@ func (c *Conn) detach() (transport.Detached, error) {
 		Confirm: confirm, MaskKey: maskKey,
 	}
 	if reg := c.opt.registry; reg != nil {
+		d.OverBudget = func() { reg.overBudget(c.stream.Info().RemoteAddr) }
 		d.Join = func(goAway, abort func()) (leave func()) {
-			o := &otherConn{goAway: goAway, abort: abort}
+			o := &otherConn{goAway: goAway, abort: abort, ip: c.ip}
+			c.ip = nil // o's now
 			reg.join(o)
 			reg.remove(c)
 			return func() { reg.leave(o) }

@@ -2,7 +2,10 @@ package weft
 
 import (
 	"fmt"
+	"net"
 	"time"
+
+	"github.com/weftws/weft/internal/transport"
 )
 
 // A controlBudget is how many Pings and Pongs a peer may send: a burst, and a rate at which it grows back. Without one a
@@ -56,12 +59,42 @@ func (c *Conn) account() error {
 	if !over || held < was || held <= smallPart {
 		return nil
 	}
-	err := &ProtocolError{
-		Side: c.peerName(), Name: "memory-exceeded", Code: StatusTryAgainLater, Section: "RFC 6455, Section 10.4",
-		Detail: fmt.Sprintf("%s began a message that holds %d bytes, while all connections hold more than %d (1013, RFC 6455, Section 10.4)", c.peerName(), held, reg.memory.Max),
-	}
+	err := overBudget(c.peerName(), fmt.Sprintf("began a message that holds %d bytes", held), reg.memory)
 	c.endWith(err, err.Code, err.Name)
 	return c.terminal()
+}
+
+// sendOverBudget ends a WebSocket whose peer reads nothing of what is sent, where all hold too much together.
+func (c *Conn) sendOverBudget() {
+	err := overBudget(c.peerName(), notRead, c.opt.registry.memory)
+	c.endNow(err, err.Code, err.Name)
+}
+
+const notRead = "has not read more than 64 KiB that wait for it"
+
+func overBudget(side, what string, b *transport.Budget) *ProtocolError {
+	return &ProtocolError{
+		Side: side, Name: "memory-exceeded", Code: StatusTryAgainLater, Section: "RFC 6455, Section 10.4",
+		Detail: fmt.Sprintf("%s %s, while all connections hold more than %d (1013, RFC 6455, Section 10.4)", side, what, b.Max),
+	}
+}
+
+// accountSending has the server's memory budget count what s holds for a peer that does not read. It also works on a nil registry.
+func (g *registry) accountSending(s tunnelStream) {
+	if g == nil || g.memory == nil {
+		return
+	}
+	if s, ok := s.(transport.AccountedStream); ok {
+		s.Account(g.memory)
+	}
+}
+
+// overBudget tells that the WebSocket of another library's with remote has ended with ErrOverBudget.
+func (g *registry) overBudget(remote net.Addr) {
+	err := overBudget("client", notRead, g.memory)
+	g.observer.violation(Violation{
+		Side: err.Side, Protocol: "websocket", Name: err.Name, Section: err.Section, Detail: err.Detail, Limit: true, RemoteAddr: addrOr(remote).String(),
+	})
 }
 
 // hold sets what account has told, and returns what that was.

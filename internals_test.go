@@ -10,11 +10,17 @@ import (
 )
 
 // HeldMemory is what the server's connections hold, as ServerOptions.MaxMemory counts it.
-func HeldMemory(s *Server) int64 { return s.reg.memory.Held() }
+func HeldMemory(s *Server) int64 { return registryFor(s).memory.Held() }
+
+// registryFor is s's, also where the goroutine that serves has not been heard of yet.
+func registryFor(s *Server) *registry {
+	s.init()
+	return s.reg
+}
 
 // ConnectionsPerIP is how many connections are counted, of all addresses.
 func ConnectionsPerIP(s *Server) (n int) {
-	t := s.reg.perIP
+	t := registryFor(s).perIP
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.counts {
@@ -47,6 +53,57 @@ func TestControlBudgetWhenTheClockIsSet(t *testing.T) {
 		if n := spendAll(now); n < want-1 || n > want+1 {
 			t.Errorf("%d frames after %v, want %d", n, passed, want)
 		}
+	}
+}
+
+// QUICHandshakesPerIP is how many handshakes are counted for addresses that are proven, or only claimed.
+func QUICHandshakesPerIP(s *Server, proven bool) (n int) {
+	kind := unproven
+	if proven {
+		kind = handshakes
+	}
+	t := registryFor(s).perIP
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.counts {
+		n += c.n[kind]
+	}
+	return n
+}
+
+// Where too many handshakes are under way whose clients may be anywhere, every client has to prove its address, whoever has begun them; none is
+// refused for them.
+func TestQUICLimitsProveAddresses(t *testing.T) {
+	told := 0
+	l := &quicLimits{table: newIPTable(IPLimits{Handshakes: 2}), refused: func(net.Addr, ipKind) { told++ }}
+	at := func(i byte) net.Addr { return &net.UDPAddr{IP: net.IPv4(192, 0, 2, i), Port: 1} }
+	if l.prove(at(1)) {
+		t.Fatal("the first has to prove its address")
+	}
+	end := l.begin(at(1), false)
+	l.begin(at(1), false)
+	if !l.prove(at(1)) || l.prove(at(2)) {
+		t.Fatal("2 handshakes are under way: who claims the same address has to prove it, and nobody else")
+	}
+	if end(); l.prove(at(1)) {
+		t.Fatal("one of 2 has ended")
+	}
+	for range 2 {
+		if l.begin(at(1), true) == nil {
+			t.Fatal("refused for what others claim")
+		}
+	}
+	if l.begin(at(1), true) != nil || told != 1 {
+		t.Fatalf("a third proven handshake; told %d times", told)
+	}
+	for range maxUnproven {
+		l.begin(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}, false) // exempt, and counted here
+	}
+	if !l.prove(at(3)) || !l.prove(&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}) {
+		t.Fatal("so many are under way, and a claim suffices")
+	}
+	if l.begin(at(3), false) == nil || l.begin(at(3), true) == nil {
+		t.Fatal("somebody is refused")
 	}
 }
 

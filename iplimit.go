@@ -17,11 +17,13 @@ type IPLimits struct {
 	// Connections are those of TCP and QUIC together, on a [Server]; 0: 4096. One more is closed before TLS, and refused by QUIC
 	// (CONNECTION_REFUSED).
 	Connections int
-	// Handshakes are the TCP connections of a [Server] that have not sent their first request, nor begun HTTP/2; 0: 512. One more is closed
-	// before TLS.
+	// Handshakes are the connections of a [Server] that are not ready: those of TCP that have not sent their first request, nor begun
+	// HTTP/2, and those of QUIC whose handshake is under way; 0: 512. One more is closed before TLS, and refused by QUIC. There only those of clients
+	// count that have proven their address (RFC 9000, Section 8.1); above as many others each has to prove it first, which costs a round trip.
 	Handshakes int
-	// WebSockets are those that [Accept] opened; 0: 10000. One more is answered 429, with Retry-After. The address is that of
-	// http.Request.RemoteAddr, which a handler in front may have set to what a trusted proxy says.
+	// WebSockets are those that [Accept], [Bridge], [BridgeMessages] or package gorilla opened; 0: 10000. One more is answered 429, with
+	// Retry-After. The address is that of http.Request.RemoteAddr, which a handler in front may have set to what a trusted proxy says. Over
+	// HTTP/1.1 weft has no part in another library's WebSocket without BridgeMessages: there it is one of Connections.
 	WebSockets int
 
 	// Exempt are addresses without limits: those of proxies. nil: loopback, link-local and private ones (RFC 1918, RFC 4193, and RFC 6598's
@@ -77,18 +79,21 @@ const (
 	connections ipKind = iota
 	handshakes
 	webSockets
+	unproven // handshakes of QUIC for which the address is no more than a claim
 	kinds
 )
 
 // String returns the name, "too-many-" before which is that of the violation.
-func (k ipKind) String() string { return [kinds]string{"connections", "handshakes", "websockets"}[k] }
+func (k ipKind) String() string {
+	return [kinds]string{"connections", "handshakes", "websockets", "unproven handshakes"}[k]
+}
 
 func newIPTable(l IPLimits) *ipTable {
 	return &ipTable{limits: l.withDefaults(), counts: make(map[netip.Addr]*ipCount)}
 }
 
 func (t *ipTable) limit(k ipKind) int {
-	return [kinds]int{t.limits.Connections, t.limits.Handshakes, t.limits.WebSockets}[k]
+	return [kinds]int{t.limits.Connections, t.limits.Handshakes, t.limits.WebSockets, t.limits.Handshakes}[k]
 }
 
 // key is under which a is counted; not ok: it is not.

@@ -35,12 +35,13 @@ type Observer struct {
 	DialDone func(ctx context.Context, d DialReport)
 	// Opened is told of each WebSocket, before anybody reads from it. ctx is the Dial's or the request's.
 	Opened func(ctx context.Context, o Opened)
-	// Refused is told of each request that Accept did not make a WebSocket of.
+	// Refused is told of each request that Accept did not make a WebSocket of, and of those that were one too many for another library's
+	// ([IPLimits]).
 	Refused func(ctx context.Context, r Refusal)
 	// Closed is told the end of each WebSocket that Opened was told of, once; with a Handler, before OnClose.
 	Closed func(Closed)
-	// Violation is told each rule that a peer broke and each limit that it exceeded: on a WebSocket, and on a server's HTTP/2
-	// connections.
+	// Violation is told each rule that a peer broke and each limit that it exceeded: on a WebSocket, on a server's HTTP/2
+	// connections, and by a client address ([IPLimits]). Of WebSockets that are another library's it is told what costs them MaxMemory.
 	Violation func(Violation)
 }
 
@@ -254,23 +255,35 @@ func (o *AcceptOptions) observe(r *http.Request, c *Conn, err error) {
 		c.observeOpen(r.Context(), r.URL.Path)
 		return
 	}
-	ob := o.observer(registryOf(r))
-	if ob == nil || ob.Refused == nil {
+	he, ok := errors.AsType[*HandshakeError](err)
+	if !ok {
 		return
 	}
-	version := r.Proto
+	ob := o.observer(registryOf(r))
 	if x, ok := transport.AcceptorFrom(r.Context()).(*crossing); ok {
-		r = x.r
-		if version = r.Proto; x.front {
-			version = "HTTP/2.0" // x has changed it
-		}
+		ob.refused(x, he)
+	} else {
+		ob.refusedRequest(r, r.Proto, he)
+	}
+}
+
+// refused tells that x's request is no WebSocket.
+func (o *Observer) refused(x *crossing, err *HandshakeError) {
+	version := x.r.Proto
+	if x.front {
+		version = "HTTP/2.0" // x has changed it
+	}
+	o.refusedRequest(x.r, version, err)
+}
+
+func (o *Observer) refusedRequest(r *http.Request, version string, err *HandshakeError) {
+	if o == nil || o.Refused == nil {
+		return
 	}
 	if h3.IsConnect(r) {
 		version = "HTTP/3.0" // quic-go shows the :protocol
 	}
-	if he, ok := errors.AsType[*HandshakeError](err); ok {
-		ob.Refused(r.Context(), Refusal{Target: r.URL.Path, Version: version, RemoteAddr: r.RemoteAddr, Err: he})
-	}
+	o.Refused(r.Context(), Refusal{Target: r.URL.Path, Version: version, RemoteAddr: r.RemoteAddr, Err: err})
 }
 
 // observer is o's, else that of the server.
@@ -359,6 +372,12 @@ func (c *Conn) observeClosed() {
 	c.mu.Unlock()
 	report.Stats = c.Stats()
 	o := c.opt.observer
+	if errors.Is(report.Err, transport.ErrStalled) {
+		o.violation(Violation{
+			Conn: c, Side: c.peerName(), Protocol: "websocket", Name: "write-timeout", Limit: true, Detail: report.Err.Error(),
+			RemoteAddr: addrOr(c.stream.Info().RemoteAddr).String(),
+		})
+	}
 	if v, ok := errors.AsType[*ProtocolError](report.Err); ok {
 		o.violation(Violation{
 			Conn: c, Side: v.Side, Protocol: "websocket", Name: v.Name, Section: v.Section, Detail: v.Detail,

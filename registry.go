@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 	"weak"
 
 	"github.com/weftws/weft/internal/transport"
@@ -28,6 +29,8 @@ type registry struct {
 	memory   *transport.Budget // nil: no limit
 	perIP    *ipTable
 	own      bool // the http.Server is a Server's
+	// writeTimeout is that of WebSockets over HTTP/1.1; 0: the default.
+	writeTimeout time.Duration
 }
 
 // registryOf finds the registry of the server that r came by. Nil: the server is not one of ours.
@@ -85,6 +88,7 @@ func (g *registry) add(c *Conn) {
 type otherConn struct {
 	goAway func() // says StatusGoingAway
 	abort  func()
+	ip     *ipCount // that has counted it; nil: it is not counted
 }
 
 // join adds o, and tells it to go if the server is shutting down. It also works on a nil registry.
@@ -114,6 +118,9 @@ func (g *registry) leave(o *otherConn) {
 	defer g.mu.Unlock()
 	if _, ok := g.others[o]; ok {
 		delete(g.others, o)
+		if o.ip != nil {
+			g.perIP.give(o.ip, webSockets)
+		}
 		g.uncount()
 	}
 }

@@ -119,9 +119,12 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 }
 
 func (s *Server) limited(l net.Listener) net.Listener {
-	return &ipListener{Listener: l, table: s.reg.perIP, refused: func(remote net.Addr, k ipKind) {
-		s.Options.Observer.ipViolation(remote, "tcp", k, s.reg.perIP.limit(k))
-	}}
+	return &ipListener{Listener: l, table: s.reg.perIP, refused: func(remote net.Addr, k ipKind) { s.refusedIP(remote, "tcp", k) }}
+}
+
+// refusedIP is told that remote's address has as much of k as it may.
+func (s *Server) refusedIP(remote net.Addr, protocol string, k ipKind) {
+	s.Options.Observer.ipViolation(remote, protocol, k, s.reg.perIP.limit(k))
 }
 
 // ListenAndServe listens on the TCP address addr and calls Serve.

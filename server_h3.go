@@ -43,28 +43,9 @@ func (s *Server) serveQUIC(pc net.PacketConn, cfg *tls.Config) error {
 }
 
 func (s *Server) newHTTP3(cfg *tls.Config) *h3.Server {
-	table := s.reg.perIP
+	limits := &quicLimits{table: s.reg.perIP, refused: func(remote net.Addr, k ipKind) { s.refusedIP(remote, "quic", k) }}
 	return &h3.Server{
-		Full: func(remote net.Addr) bool {
-			key, ok := table.keyOf(remote)
-			if !ok || !table.full(key, connections) {
-				return false
-			}
-			s.refusedQUIC(remote)
-			return true
-		},
-		Admit: func(remote net.Addr) (release func()) {
-			key, ok := table.keyOf(remote)
-			if !ok {
-				return func() {}
-			}
-			n := table.take(key, connections)
-			if n == nil {
-				s.refusedQUIC(remote)
-				return nil
-			}
-			return func() { table.give(n, connections) }
-		},
+		Prove: limits.prove, Begin: limits.begin, Admit: limits.admit,
 		Handler: s.Options.bridged(s.http.Handler), TLSConfig: cfg, ConnectProtocol: !s.Options.DisableConnectProtocol,
 		MaxStreams: int(s.Options.MaxConcurrentStreams), IdleTimeout: s.http.IdleTimeout, KeepAlive: keepaliveOf(s.Options.KeepAlive),
 		StreamWindow: uint64(s.Options.StreamWindow), ConnWindow: uint64(s.Options.ConnWindow), WriteTimeout: s.Options.WriteTimeout, MaxHeaderBytes: s.http.MaxHeaderBytes, ErrorLog: s.ErrorLog,
@@ -73,10 +54,6 @@ func (s *Server) newHTTP3(cfg *tls.Config) *h3.Server {
 			return context.WithValue(context.Background(), http.ServerContextKey, &s.http)
 		},
 	}
-}
-
-func (s *Server) refusedQUIC(remote net.Addr) {
-	s.Options.Observer.ipViolation(remote, "quic", connections, s.reg.perIP.limit(connections))
 }
 
 // stopHTTP3 keeps HTTP/3 from starting, and returns what has; nil: it has not.

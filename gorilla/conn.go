@@ -61,6 +61,7 @@ type Conn struct {
 	closed        atomic.Bool
 	closeReceived atomic.Bool
 	leaveServer   atomic.Pointer[func()] // nil: on no server of ours
+	overBudget    func()                 // tells the server's observer; nil: there is no server
 
 	mu       sync.Mutex
 	writeErr error // guarded by mu; once set it stays
@@ -78,7 +79,7 @@ func newConn(d transport.Detached, writeSize int) *Conn {
 	cfg := proto.Config{Side: d.Side, Deflate: d.Deflate, Alloc: transport.GetBuffer, Free: transport.PutBuffer}
 	c := &Conn{
 		stream: d.Stream, side: d.Side, deflate: d.Deflate, subprotocol: d.Subprotocol,
-		confirm: d.Confirm, maskKey: d.MaskKey,
+		confirm: d.Confirm, maskKey: d.MaskKey, overBudget: d.OverBudget,
 		recv: proto.NewReceiver(cfg), send: proto.NewSender(cfg),
 		writeSize: writeSize, level: defaultLevel, sending: make(chan struct{}, 1),
 	}

@@ -302,7 +302,13 @@ func (c *Conn) writeError() error {
 	return c.writeErr
 }
 
-func (c *Conn) writeFailed(err error) error { return c.failWrites(c.lasting("write", err)) }
+func (c *Conn) writeFailed(err error) error {
+	if err == transport.ErrOverBudget {
+		c.stream.Abort()
+		c.overBudget()
+	}
+	return c.failWrites(c.lasting("write", err))
+}
 
 // failWrites makes err what every write returns from now on, unless there is one already.
 func (c *Conn) failWrites(err error) error {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	rtt        = 100 * time.Millisecond
 	serverAddr = "10.0.0.2:443"
+	maxSockets = 5 // that the client may have
 )
 
 // A way is how a WebSocket travels. The tests run over each.
@@ -56,6 +58,10 @@ func overEach(t *testing.T, h http.HandlerFunc, f func(t *testing.T, e *env)) {
 }
 
 func newEnv(t *testing.T, n *simnet.Network, w way, h http.Handler) *env {
+	return newEnvWith(t, n, w, h, weft.ServerOptions{PerIP: weft.IPLimits{WebSockets: maxSockets, Exempt: []netip.Prefix{}}})
+}
+
+func newEnvWith(t *testing.T, n *simnet.Network, w way, h http.Handler, opts weft.ServerOptions) *env {
 	cert, roots := simnet.Certificate("example.com")
 	n.AddHost("example.com", "10.0.0.2")
 	n.SetLink(serverAddr, simnet.Link{SendBuffer: 64 << 10}) // a peer that does not read makes writes wait
@@ -63,6 +69,7 @@ func newEnv(t *testing.T, n *simnet.Network, w way, h http.Handler) *env {
 		T: t, way: w, net: n, url: w.scheme + "://example.com:443",
 		server: &weft.Server{
 			Handler: h, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, ErrorLog: log.New(io.Discard, "", 0),
+			Options: opts,
 		},
 		dialer: &websocket.Dialer{NetDialContext: n.DialContext, TLSClientConfig: &tls.Config{RootCAs: roots}},
 	}

@@ -34,8 +34,8 @@ type Upgrader struct {
 	// the response header that Upgrade gets, if the client offers it.
 	Subprotocols []string
 
-	// Error answers a request that failed; nil: http.Error with the status's text. status is 400, 403, 405 or 500, reason a
-	// HandshakeError.
+	// Error answers a request that failed; nil: http.Error with the status's text. status is 400, 403, 405, 429 (weft.IPLimits) or 500, reason
+	// a HandshakeError.
 	Error func(w http.ResponseWriter, r *http.Request, status int, reason error)
 
 	// CheckOrigin says whether a browser's page may connect; nil: if its host is the request's, or there is no Origin.
@@ -101,6 +101,9 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request, responseHeade
 func (u *Upgrader) notAccepted(w http.ResponseWriter, r *http.Request, a *answer, err error) (*Conn, error) {
 	switch {
 	case a.refused != 0:
+		if after := a.header["Retry-After"]; after != nil {
+			w.Header()["Retry-After"] = after
+		}
 		return u.refuse(w, r, a.refused, "websocket: "+strings.TrimPrefix(err.Error(), "weft: "))
 	case errors.Is(err, http.ErrNotSupported):
 		return u.refuse(w, r, http.StatusInternalServerError, "websocket: response does not implement http.Hijacker")

@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,9 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/weftws/weft"
 	websocket "github.com/weftws/weft/gorilla"
 	"github.com/weftws/weft/internal/simnet"
+	"github.com/weftws/weft/internal/transport"
 )
 
 // upgradeRequest is a request that opens a WebSocket, with the fields in lines replaced; "-Name" removes.
@@ -85,6 +89,68 @@ func TestUpgradeRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client's address may have so many WebSockets; one more is told when to come again, and let in when one has ended, by either side.
+func TestTooManyWebSockets(t *testing.T) {
+	for name, end := range map[string]func(client, server *websocket.Conn){
+		"client": func(client, _ *websocket.Conn) { client.Close() },
+		"server": func(_, server *websocket.Conn) { server.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			accepted := make(chan *websocket.Conn, maxSockets+1)
+			overEach(t, func(w http.ResponseWriter, r *http.Request) {
+				if c, err := new(websocket.Upgrader).Upgrade(w, r, nil); err == nil {
+					accepted <- c
+					go func() {
+						defer c.Close()
+						c.ReadMessage()
+					}()
+				}
+			}, func(t *testing.T, e *env) {
+				var clients, servers []*websocket.Conn
+				for range maxSockets {
+					clients, servers = append(clients, e.dial(nil)), append(servers, <-accepted)
+				}
+				_, resp, err := e.dialer.Dial(e.url, nil)
+				if err == nil || resp == nil || resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "30" {
+					t.Fatalf("one too many: %v, %v", resp, err)
+				}
+				end(clients[0], servers[0])
+				time.Sleep(time.Minute)
+				clients, servers = append(clients, e.dial(nil)), append(servers, <-accepted)
+				for i := range clients {
+					clients[i].Close()
+					servers[i].Close()
+				}
+			})
+		})
+	}
+}
+
+// Where all hold too much together, a WebSocket ends whose peer reads nothing of much that is sent, and the server's Observer is told.
+func TestOverBudget(t *testing.T) {
+	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+		failed := make(chan error, 1)
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c, err := new(websocket.Upgrader).Upgrade(w, r, nil)
+			for err == nil {
+				err = c.WriteMessage(websocket.BinaryMessage, make([]byte, 8<<10))
+			}
+			failed <- err
+			c.Close()
+		})
+		told := make(chan weft.Violation, 1)
+		e := newEnvWith(t, n, ways[1], h, weft.ServerOptions{MaxMemory: 50 << 10, Observer: &weft.Observer{Violation: func(v weft.Violation) { told <- v }}})
+		start := time.Now()
+		e.dial(nil)
+		if err := <-failed; !errors.Is(err, transport.ErrOverBudget) || time.Since(start) > 5*time.Second {
+			t.Errorf("WriteMessage: %v after %v", err, time.Since(start))
+		}
+		if v := <-told; v.Name != "memory-exceeded" || !v.Limit || v.RemoteAddr == "" {
+			t.Errorf("told %+v", v)
+		}
+	})
 }
 
 func TestCheckOrigin(t *testing.T) {

@@ -2,6 +2,7 @@ package h1
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -17,6 +18,16 @@ func (s *Stream) TrySend(p []byte) bool { return s.out.TrySend(p) }
 
 // TrySendBy implements [transport.CrewStream].
 func (s *Stream) TrySendBy(c *transport.Crew, p []byte) bool { return s.out.TrySendBy(c, p) }
+
+// Account implements [transport.AccountedStream].
+func (s *Stream) Account(b *transport.Budget) { s.out.Account(b) }
+
+// SetTimeout sets Options.WriteTimeout, before anything is sent.
+func (s *Stream) SetTimeout(d time.Duration) {
+	s.out.Lock()
+	s.out.Timeout = d
+	s.out.Unlock()
+}
 
 // SetWriteDeadline implements [transport.Stream].
 func (s *Stream) SetWriteDeadline(t time.Time) { s.out.SetWriteDeadline(t) }
@@ -39,6 +50,9 @@ func (s *Stream) refuse() error {
 // may be among it, unless the peer just does not read.
 func (s *Stream) writeFailed(err error) {
 	stalled := errors.Is(err, os.ErrDeadlineExceeded)
+	if stalled {
+		err = fmt.Errorf("%w: %w", transport.ErrStalled, err)
+	}
 	s.out.Lock()
 	s.failed = err
 	s.out.Changed.Broadcast()

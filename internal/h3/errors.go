@@ -9,6 +9,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/weftws/weft/internal/transport"
 )
 
 var (
@@ -27,10 +29,12 @@ type StreamError struct {
 	// Unprocessed: the server promises that it did nothing: H3_REQUEST_REJECTED, GOAWAY, or rejected early data.
 	Unprocessed   bool
 	EarlyRejected bool // the server rejected early data: the connection goes on without it
+	Stalled       bool // we reset it since the peer accepted nothing; errors.Is says transport.ErrStalled, too
 	Detail        string
 }
 
-func (e *StreamError) Error() string { return e.Detail }
+func (e *StreamError) Error() string        { return e.Detail }
+func (e *StreamError) Is(target error) bool { return e.Stalled && target == transport.ErrStalled }
 
 // A ConnError says that the connection could not be made, or has ended under everything on it.
 type ConnError struct {

@@ -2,7 +2,6 @@ package h3
 
 import (
 	"errors"
-	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -21,13 +20,16 @@ func (s *stream) Send(head, body []byte) (int, error) { return s.out.Send(head, 
 // TrySend implements [transport.Stream].
 func (s *stream) TrySend(p []byte) bool { return s.out.TrySend(p) }
 
+// Account implements [transport.AccountedStream].
+func (s *stream) Account(b *transport.Budget) { s.out.Account(b) }
+
 // SetWriteDeadline implements [transport.Stream].
 func (s *stream) SetWriteDeadline(t time.Time) { s.out.SetWriteDeadline(t) }
 
 // refuse says why nothing more is sent. Called with the mutex held.
 func (s *stream) refuse() error {
 	if s.closed.Load() {
-		return net.ErrClosed
+		return s.closedErr()
 	}
 	return s.failed
 }
@@ -145,7 +147,7 @@ func (s *stream) writeFailed(err error) {
 	stalled := isDeadline(err)
 	if stalled {
 		err = &StreamError{
-			StreamID: int64(s.info.StreamID), Code: uint64(http3.ErrCodeRequestCanceled), Local: true,
+			StreamID: int64(s.info.StreamID), Code: uint64(http3.ErrCodeRequestCanceled), Local: true, Stalled: true,
 			Detail: "peer accepted nothing for " + s.out.Timeout.String() + " (stream " + strconv.FormatUint(s.info.StreamID, 10) + ")",
 		}
 	}

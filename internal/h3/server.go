@@ -35,10 +35,13 @@ type Server struct {
 	ErrorLog        *log.Logger   // panics of handlers; nil: the log package's standard logger
 	// BaseContext returns the context that those of requests derive from; nil: context.Background().
 	BaseContext func(local net.Addr) context.Context
-	// Full and Admit, if set, limit connections. Full is asked of the address that a first packet claims, and true refuses it
-	// (CONNECTION_REFUSED); Admit when the handshake has shown that the client is there, and nil ends the connection (H3_EXCESSIVE_LOAD), else
-	// the function is called at the connection's end. They must not block.
-	Full  func(remote net.Addr) bool
+	// Prove, Begin and Admit, if set, limit connections; they must not block. Prove says whether a client that claims to be at remote has to prove
+	// that by another round trip (Retry) before anything is kept for it. Begin is asked about each connection that begins; proven says that the
+	// client has shown a token for its address. nil refuses it (CONNECTION_REFUSED), else the function is called when the handshake is over, whatever came of
+	// it. Admit is asked when the handshake has shown that the client is there, and nil ends the connection (H3_EXCESSIVE_LOAD), else the function is
+	// called at the connection's end.
+	Prove func(remote net.Addr) bool
+	Begin func(remote net.Addr, proven bool) (over func())
 	Admit func(remote net.Addr) (release func())
 	// Connected and Closed, if set, are told of each connection (for counters). They must not block.
 	Connected func(remote net.Addr)
@@ -46,7 +49,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	h3       *http3.Server
-	sockets  []net.PacketConn
+	sockets  []*listener
 	conns    map[*serverConn]struct{}
 	stopping bool
 }
@@ -62,15 +65,17 @@ func (s *Server) Serve(pc net.PacketConn) error {
 		pc.Close()
 		return http.ErrServerClosed
 	}
-	s.sockets = append(s.sockets, pc)
+	l, err := s.listen(pc)
+	if err != nil {
+		s.mu.Unlock()
+		pc.Close()
+		return err
+	}
+	s.sockets = append(s.sockets, l)
 	h3 := s.server()
 	s.mu.Unlock()
-	if udp, ok := pc.(*net.UDPConn); ok {
-		pc = newSocket(udp)
-	}
-	err := h3.Serve(pc)
-	if !errors.Is(err, http.ErrServerClosed) {
-		pc.Close()
+	if err = h3.ServeListener(l); !errors.Is(err, http.ErrServerClosed) {
+		l.closeSocket()
 	}
 	return err
 }
@@ -78,55 +83,22 @@ func (s *Server) Serve(pc net.PacketConn) error {
 // server makes quic-go's server. Called with the lock held.
 func (s *Server) server() *http3.Server {
 	if s.h3 == nil {
-		maxStreams := s.MaxStreams
-		if maxStreams <= 0 {
-			maxStreams = defaultMaxStreams
-		}
-		stream, conn := cmp.Or(s.StreamWindow, defaultStreamWindow), cmp.Or(s.ConnWindow, defaultConnWindow)
-		s.h3 = &http3.Server{
-			Handler: http.HandlerFunc(s.serveHTTP), TLSConfig: s.TLSConfig, MaxHeaderBytes: s.MaxHeaderBytes,
-			QUICConfig: s.limited(&quic.Config{
-				Allow0RTT: true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
-				InitialStreamReceiveWindow: min(stream, initialWindow), MaxStreamReceiveWindow: stream,
-				InitialConnectionReceiveWindow: conn, MaxConnectionReceiveWindow: conn,
-			}),
-			ConnContext: s.connected,
-		}
+		s.h3 = &http3.Server{Handler: http.HandlerFunc(s.serveHTTP), MaxHeaderBytes: s.MaxHeaderBytes, ConnContext: s.connected}
 	}
 	return s.h3
 }
 
-// limited makes cfg ask Full.
-func (s *Server) limited(cfg *quic.Config) *quic.Config {
-	if s.Full != nil {
-		plain := cfg.Clone()
-		cfg.GetConfigForClient = func(info *quic.ClientInfo) (*quic.Config, error) {
-			if s.Full(info.RemoteAddr) {
-				return nil, errFull
-			}
-			return plain, nil
-		}
+func (s *Server) quicConfig() *quic.Config {
+	maxStreams := s.MaxStreams
+	if maxStreams <= 0 {
+		maxStreams = defaultMaxStreams
 	}
-	return cfg
-}
-
-var errFull = errors.New("client's address has as many connections as it may")
-
-// admit asks Admit when the handshake is complete. Until then anybody may have claimed the address.
-func (sc *serverConn) admit() {
-	select {
-	case <-sc.q.HandshakeComplete():
-	case <-sc.q.Context().Done():
-		return
+	stream, conn := cmp.Or(s.StreamWindow, defaultStreamWindow), cmp.Or(s.ConnWindow, defaultConnWindow)
+	return &quic.Config{
+		Allow0RTT: true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
+		InitialStreamReceiveWindow: min(stream, initialWindow), MaxStreamReceiveWindow: stream,
+		InitialConnectionReceiveWindow: conn, MaxConnectionReceiveWindow: conn,
 	}
-	release := sc.srv.Admit(sc.q.RemoteAddr())
-	if release == nil {
-		// "H3_EXCESSIVE_LOAD (0x0107): The endpoint detected that its peer is exhibiting a behavior that might be generating excessive load."
-		// RFC 9114, Section 8.1.
-		sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), errFull.Error())
-		return
-	}
-	context.AfterFunc(sc.q.Context(), release)
 }
 
 // Shutdown sends GOAWAY on every connection, lets requests and streams end, closes each connection that has none, and returns
@@ -140,6 +112,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, sc := range conns {
 		sc.drain()
 	}
+	s.closeListeners()
 	defer s.closeSockets()
 	return h3.Shutdown(ctx)
 }
@@ -150,6 +123,7 @@ func (s *Server) Close() error {
 	if h3 == nil {
 		return nil
 	}
+	s.closeListeners()
 	defer s.closeSockets()
 	return h3.Close()
 }
@@ -164,13 +138,24 @@ func (s *Server) stop() (h3 *http3.Server, conns []*serverConn) {
 	return s.h3, conns
 }
 
+// closeListeners keeps new connections out; those that are there go on.
+func (s *Server) closeListeners() {
+	s.mu.Lock()
+	sockets := s.sockets
+	s.mu.Unlock()
+	for _, l := range sockets {
+		l.Close()
+	}
+}
+
 func (s *Server) closeSockets() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, pc := range s.sockets {
-		pc.Close()
-	}
+	sockets := s.sockets
 	s.sockets = nil
+	s.mu.Unlock()
+	for _, l := range sockets {
+		l.closeSocket()
+	}
 }
 
 func (s *Server) logf(format string, args ...any) {
@@ -209,7 +194,7 @@ func (s *Server) connected(ctx context.Context, q *quic.Conn) context.Context {
 	if s.Connected != nil {
 		s.Connected(q.RemoteAddr())
 	}
-	if s.Admit != nil {
+	if s.Admit != nil || s.Begin != nil {
 		go sc.admit()
 	}
 	if s.IdleTimeout > 0 {

@@ -2,6 +2,7 @@ package h3
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -91,7 +92,7 @@ func (s *stream) Receive() ([]byte, error) {
 	}
 	p, err := s.read()
 	if s.leaveRead() {
-		return nil, net.ErrClosed
+		return nil, s.closeCause()
 	}
 	return p, err
 }
@@ -117,7 +118,7 @@ func (s *stream) handle(recv func(p []byte, err error)) {
 		var p []byte
 		p, err = s.read()
 		if s.closed.Load() {
-			err = net.ErrClosed
+			err = s.closeCause()
 		}
 		if err != nil {
 			break
@@ -136,9 +137,24 @@ func (s *stream) enterRead() error {
 	s.receiving.Store(true)
 	if s.closed.Load() {
 		s.leaveRead()
-		return net.ErrClosed
+		return s.closeCause()
 	}
 	return nil
+}
+
+// closeCause is why a stream that is closed was.
+func (s *stream) closeCause() error {
+	s.out.Lock()
+	defer s.out.Unlock()
+	return s.closedErr()
+}
+
+// closedErr is closeCause with the mutex held.
+func (s *stream) closedErr() error {
+	if errors.Is(s.failed, transport.ErrStalled) {
+		return s.failed
+	}
+	return net.ErrClosed
 }
 
 // leaveRead reports whether the stream was closed meanwhile.

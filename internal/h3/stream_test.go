@@ -209,7 +209,7 @@ func TestWriteTimeout(t *testing.T) {
 			_, err = client.Send(make([]byte, 16<<10), nil)
 		}
 		took := time.Since(start)
-		if err != net.ErrClosed && !strings.Contains(err.Error(), "accepted nothing for 20s") || took < 10*time.Second || took > 21*time.Second {
+		if !errors.Is(err, transport.ErrStalled) || !strings.Contains(err.Error(), "accepted nothing for 20s") || took < 10*time.Second || took > 21*time.Second {
 			t.Errorf("%v after %v", err, took)
 		}
 		<-client.Done()

@@ -21,6 +21,8 @@ type Detached struct {
 	// Join has goAway called when the server that the WebSocket is on shuts down, and abort when it closes, until leave is called.
 	// Neither may block. Nil: it is on no server of ours.
 	Join func(goAway, abort func()) (leave func())
+	// OverBudget is to be called when Send has failed with ErrOverBudget: it tells the server's observer. Nil: there is no server.
+	OverBudget func()
 }
 
 // A FlushStream can say when what was queued has left. A Stream may be one.

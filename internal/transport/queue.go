@@ -10,6 +10,7 @@ import (
 // names.
 type Queue struct {
 	Flusher
+	tally
 
 	// Refuse is asked with the mutex held why nothing is taken any more; nil: something is.
 	Refuse func() error
@@ -31,6 +32,10 @@ type Queue struct {
 // Send waits for room in the queue, not for the network.
 func (q *Queue) Send(head, body []byte) (int, error) {
 	q.Lock()
+	if q.overBudget() {
+		q.Unlock()
+		return 0, ErrOverBudget
+	}
 	if err := q.awaitRoom(true); err != nil {
 		q.Unlock()
 		return 0, err
@@ -136,6 +141,7 @@ func (q *Queue) append(a, b []byte) {
 		larger := append(GetBuffer(max(size, min(2*size, MaxQueue))), q.buf[q.off:]...)
 		PutBuffer(q.buf)
 		q.buf, q.off = larger, 0
+		q.tell()
 	}
 	q.buf = append(append(q.buf, a...), b...)
 }
@@ -198,13 +204,15 @@ func (q *Queue) expired() {
 	q.Unlock()
 }
 
-// Stop ends the timer of the write deadline and forgets what waits: Refuse says why from now on. Called with the mutex held.
+// Stop ends the timer of the write deadline, and forgets what waits and what a Budget counts: Refuse says why from now on. Called with
+// the mutex held.
 func (q *Queue) Stop() {
 	if q.writeTimer != nil {
 		q.writeTimer.Stop()
 	}
 	PutBuffer(q.buf)
 	q.buf, q.off = nil, 0
+	q.forget()
 }
 
 // Pending is how many bytes wait. Called with the mutex held, as what follows.
@@ -228,6 +236,7 @@ func (q *Queue) Shed() {
 	if len(q.buf) == 0 {
 		PutBuffer(q.buf)
 		q.buf = nil
+		q.tell()
 	}
 }
 
@@ -237,11 +246,13 @@ func (q *Queue) Held() bool { return q.buf != nil }
 // TakeAll is a Flusher's Take for a queue whose bytes are written as they are: the buffer changes hands. See Flusher.Pooled.
 func (q *Queue) TakeAll(dst []byte) []byte {
 	if len(q.buf) == 0 {
+		q.away = 0
 		q.Shed()
 		return dst
 	}
 	out := q.buf
 	q.buf = dst
+	q.Away(cap(out))
 	if q.waiting > 0 {
 		q.Changed.Broadcast()
 	}

@@ -2,12 +2,16 @@ package h2net
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/h2/wire"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -165,10 +169,16 @@ func (c *conn) writeFailed(err error) {
 	c.f.Lock()
 	if c.failure == nil && c.err == nil && !c.closing {
 		c.failure = networkError(err, c.goAway)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.role.violated(writeTimeout, fmt.Sprintf("peer took nothing of what was sent for %v", c.f.Timeout))
+		}
 	}
 	c.f.Unlock()
 	c.kill()
 }
+
+// writeTimeout is no rule of the engine's, which has no clock of its own.
+var writeTimeout = &h2.Violation{Name: "write-timeout", Conn: true, Code: wire.EnhanceYourCalm, Section: "RFC 9113, Section 10.5"}
 
 // kill closes the network connection without ceremony; the reading goroutine notices.
 func (c *conn) kill() {

@@ -1,0 +1,128 @@
+package h3
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+// A listener is a socket that a Server listens on.
+type listener struct {
+	*quic.EarlyListener
+	transport *quic.Transport
+	pc        net.PacketConn
+}
+
+// listen begins to take what arrives on pc.
+func (s *Server) listen(pc net.PacketConn) (*listener, error) {
+	if s.TLSConfig == nil {
+		return nil, errors.New("server has no TLS configuration")
+	}
+	l := &listener{pc: pc, transport: &quic.Transport{Conn: pc, VerifySourceAddress: s.Prove}}
+	if udp, ok := pc.(*net.UDPConn); ok {
+		l.transport.Conn = newSocket(udp)
+	}
+	if s.Begin != nil {
+		l.transport.ConnContext = s.begin
+	}
+	var err error
+	l.EarlyListener, err = l.transport.ListenEarly(s.tickets(http3.ConfigureTLSConfig(s.TLSConfig)), s.quicConfig())
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// closeSocket ends what is left of the connections, and closes the socket.
+func (l *listener) closeSocket() {
+	l.transport.Close()
+	l.pc.Close()
+}
+
+// begin is asked about each first packet of a connection. ctx ends with the connection, also where its handshake fails.
+func (s *Server) begin(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	over := s.Begin(info.RemoteAddr, info.AddrVerified)
+	if over == nil {
+		return nil, errFull
+	}
+	over = sync.OnceFunc(over)
+	context.AfterFunc(ctx, over)
+	return context.WithValue(ctx, handshakeKey{}, over), nil
+}
+
+// handshakeKey has the function to call when a connection's handshake is over.
+type handshakeKey struct{}
+
+var errFull = errors.New("client's address has as many connections as it may")
+
+// admit tells of the end of the handshake, and asks Admit: until then anybody may have claimed the address.
+func (sc *serverConn) admit() {
+	select {
+	case <-sc.q.HandshakeComplete():
+	case <-sc.q.Context().Done():
+		return
+	}
+	if over, ok := sc.q.Context().Value(handshakeKey{}).(func()); ok {
+		over()
+	}
+	if sc.srv.Admit == nil {
+		return
+	}
+	release := sc.srv.Admit(sc.q.RemoteAddr())
+	if release == nil {
+		// "H3_EXCESSIVE_LOAD (0x0107): The endpoint detected that its peer is exhibiting a behavior that might be generating excessive load."
+		// RFC 9114, Section 8.1.
+		sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), errFull.Error())
+		return
+	}
+	context.AfterFunc(sc.q.Context(), release)
+}
+
+// tickets has cfg note our SETTINGS in session tickets, and take no early data where they were others.
+//
+// "A server can remember the settings that it advertised or store an integrity-protected copy of the values in the ticket and recover the
+// information when accepting 0-RTT data. [...] If the server cannot determine that the settings remembered by a client are compatible with
+// its current settings, it MUST NOT accept 0-RTT data." RFC 9114, Section 7.2.4.2.
+func (s *Server) tickets(cfg *tls.Config) *tls.Config {
+	note := binary.BigEndian.AppendUint64([]byte("weft h3 settings "), uint64(s.MaxHeaderBytes))
+	wrap, unwrap := cfg.WrapSession, cfg.UnwrapSession
+	if wrap == nil {
+		wrap = cfg.EncryptTicket
+	}
+	if unwrap == nil {
+		unwrap = cfg.DecryptTicket
+	}
+	cfg.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		ss.Extra = append(ss.Extra, bytes.Clone(note))
+		return wrap(cs, ss)
+	}
+	cfg.UnwrapSession = func(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+		ss, err := unwrap(identity, cs)
+		if err != nil || ss == nil {
+			return ss, err
+		}
+		same := false
+		for _, extra := range ss.Extra {
+			same = same || bytes.Equal(extra, note)
+		}
+		ss.EarlyData = ss.EarlyData && same
+		return ss, nil
+	}
+	if choose := cfg.GetConfigForClient; choose != nil {
+		cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			chosen, err := choose(hello)
+			if chosen == nil || err != nil {
+				return chosen, err
+			}
+			return s.tickets(chosen), nil
+		}
+	}
+	return cfg
+}
