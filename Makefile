@@ -18,6 +18,7 @@ fmt: ## format the Go files
 lint: tools ## gofmt, go vet, staticcheck, layers and style
 	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
 	go vet ./...
+	go vet -tags weftleak ./internal/transport .
 	$(bin)/staticcheck ./...
 	go test ./internal/lint
 
@@ -31,8 +32,9 @@ fuzz: ## every fuzz target of every module for FUZZTIME (60s); FUZZ=regexp selec
 	@GOBIN=$(bin) go install -C tools ./fuzz
 	@$(bin)/fuzz -time $(FUZZTIME) -run '$(FUZZ)'
 
-faults: ## every fault at every byte of a session (6 minutes)
+faults: ## every fault at every byte of a session, and no buffer lost (10 minutes)
 	go test -count 1 -timeout 20m -run TestFault -every-byte .
+	go test -count 1 -timeout 20m -tags weftleak -run 'TestFault|TestSleep|TestVanished|TestDialOn|TestDead|TestAttack' .
 
 cover: ## statement coverage, by function, in .cache/cover.html
 	@mkdir -p .cache

@@ -59,10 +59,10 @@ func BuffersOut(since uint64) (held, lost []string) {
 			counts[0][l.String()]++
 		}
 	}
-	return tally(counts[0]), tally(counts[1])
+	return byCount(counts[0]), byCount(counts[1])
 }
 
-func tally(counts map[string]int) (out []string) {
+func byCount(counts map[string]int) (out []string) {
 	for l, n := range counts {
 		out = append(out, fmt.Sprintf("%d x %s", n, l))
 	}
