@@ -81,7 +81,7 @@ var workloads = []workload{
 	{Name: "h2-10x10-16", Spec: h2(10, 10, 16, small), Budget: budget{Callbacks: 0.6, Blocking: 0.6}},
 	{Name: "h2-1x4000-1", Spec: h2(1, 4000, 1, small), Budget: budget{Callbacks: 1.8, Blocking: 3.6}},
 
-	{Name: "h3-1x100-1", Spec: h3(100, 1, small), Quick: true, Budget: budget{TimesBest: 0.8, Allocs: 3}},
+	{Name: "h3-1x100-1", Spec: h3(100, 1, small), Quick: true, Budget: budget{TimesBest: 0.7, Allocs: 3}},
 	{Name: "h3-1x100-16", Spec: h3(100, 16, small), Quick: true, Budget: budget{Allocs: 3}},
 
 	{Name: "h1-tls-100-1", Spec: h1(100, 1, small), Quick: true, Budget: budget{TimesBest: 1}},
