@@ -80,6 +80,10 @@ func (s *stream) tryWrite(scratch []byte) {
 		s.out.Unlock()
 		return
 	}
+	if s.holdBack() {
+		s.out.Unlock()
+		return
+	}
 	if s.ahead+n <= maxAhead {
 		// No lock is held across I/O: TryWriteAll only copies.
 		err := s.q.TryWriteAll(append(appendData(scratch[:0], n), s.out.Bytes()...))

@@ -44,6 +44,8 @@ type stream struct {
 
 	unwatch func() bool // stops the watch over the end of the sending side
 
+	batch batch
+
 	// The reader's part: touched by Receive, or by Handle's goroutine.
 	frames   unframer
 	in       []byte // what the last read returned lies here
@@ -123,8 +125,7 @@ func (s *stream) handle(recv func(p []byte, err error)) {
 		if err != nil {
 			break
 		}
-		// What the application sends meanwhile leaves in one DATA frame, since the writer yields.
-		recv(p, nil)
+		s.dispatch(recv, p)
 	}
 	s.releaseRead()
 	s.leaveRead()
@@ -334,6 +335,9 @@ func (s *stream) release() {
 	s.gone = true
 	s.out.Changed.Broadcast()
 	s.out.Stop()
+	if s.batch.watchdog != nil {
+		s.batch.watchdog.Stop()
+	}
 	unwatch := s.unwatch
 	s.out.Unlock()
 	unwatch()

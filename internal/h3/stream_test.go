@@ -464,3 +464,31 @@ func TestStreamInfo(t *testing.T) {
 		}
 	})
 }
+
+// A callback that takes long holds nothing back for long: neither what it has sent, nor what others send.
+func TestCallbackThatBlocks(t *testing.T) {
+	inPair(t, &Server{}, DialOptions{}, func(t *testing.T, fx *fixture, cc *ClientConn, client, server transport.Stream) {
+		sent, done := make(chan struct{}), make(chan struct{})
+		server.Handle(func(p []byte, err error) {
+			if err == nil {
+				server.Send([]byte("callback"), nil)
+				close(sent)
+				<-done
+			}
+		})
+		send(t, client, "x")
+		<-sent
+		start := time.Now()
+		if got := receiveAll(t, client, 8); string(got) != "callback" {
+			t.Errorf("%q", got)
+		}
+		send(t, server, "other")
+		if got := receiveAll(t, client, 5); string(got) != "other" {
+			t.Errorf("%q", got)
+		}
+		if d := time.Since(start); d > rtt+2*maxBatch { // two ways
+			t.Errorf("it took %v while a callback blocks", d)
+		}
+		close(done)
+	})
+}
