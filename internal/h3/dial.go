@@ -90,6 +90,9 @@ func (cc *ClientConn) start() {
 		cc.remembered = settings{} // there was no early data after all
 	default:
 		cc.early = true
+		// Choice: now, not when it is needed. quic-go v0.65 opens a stream by limits of the server's that it reads without a lock, and the
+		// end of the handshake writes them. That cannot have come yet, and what the control stream sends next tells quic-go of this read.
+		cc.openSpare()
 	}
 	if err := cc.openControl(); err != nil {
 		cc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeInternalError), "")
