@@ -103,6 +103,8 @@ func compareFrames(t *testing.T, library string, in []byte, ours, theirs []strin
 		return // codes that were registered after RFC 6455
 	case strings.HasPrefix(our, strings.TrimSuffix(their, `"`)) && takes[proto.CorruptDeflate.Name] != "":
 		return // what is behind a final block is part of the message: RFC 7692, Section 7.2.3.4
+	case library == "gws" && strings.Contains(their, "flate: corrupt input") && strings.HasSuffix(our, ` ""`):
+		return // to us, as to zlib, a compressed message without a single octet is an empty one
 	case strings.HasPrefix(rule, proto.InvalidUTF8.Name) && strings.HasPrefix(their, "8 "):
 		return
 	case weFailed:
