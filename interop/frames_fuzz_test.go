@@ -64,6 +64,7 @@ func FuzzFramesGobwas(f *testing.F) {
 
 var gobwasTakes = map[string]string{
 	proto.NonMinimalLength.Name: "a length in more bytes than it needs",
+	proto.LongControl.Name:      "the same in a control frame",
 	proto.InvalidCloseCode.Name: "codes of 5000 and above",
 }
 
