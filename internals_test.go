@@ -19,12 +19,14 @@ func registryFor(s *Server) *registry {
 }
 
 // ConnectionsPerIP is how many connections are counted, of all addresses.
-func ConnectionsPerIP(s *Server) (n int) {
+func ConnectionsPerIP(s *Server) int { return countedPerIP(s, connections) }
+
+func countedPerIP(s *Server, k ipKind) (n int) {
 	t := registryFor(s).perIP
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.counts {
-		n += c.n[connections]
+		n += c.n[k]
 	}
 	return n
 }
@@ -57,18 +59,11 @@ func TestControlBudgetWhenTheClockIsSet(t *testing.T) {
 }
 
 // QUICHandshakesPerIP is how many handshakes are counted for addresses that are proven, or only claimed.
-func QUICHandshakesPerIP(s *Server, proven bool) (n int) {
-	kind := unproven
+func QUICHandshakesPerIP(s *Server, proven bool) int {
 	if proven {
-		kind = handshakes
+		return countedPerIP(s, handshakes)
 	}
-	t := registryFor(s).perIP
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, c := range t.counts {
-		n += c.n[kind]
-	}
-	return n
+	return countedPerIP(s, unproven)
 }
 
 // Where too many handshakes are under way whose clients may be anywhere, every client has to prove its address, whoever has begun them; none is
