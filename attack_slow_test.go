@@ -1,8 +1,6 @@
 package weft_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/binary"
 	"io"
 	"strings"
@@ -239,84 +237,5 @@ func (w *wsAttacker) readEcho() {
 	}
 	if _, err := io.CopyN(io.Discard, w.r, n); err != nil {
 		w.Fatalf("no echo: %v", err)
-	}
-}
-
-// Whoever does not get on with a handshake is let go: TCP, TLS, HTTP/1.1, HTTP/2.
-func TestAttackSlowHandshakes(t *testing.T) {
-	for _, attack := range []struct {
-		name  string
-		begin func(a *arena) io.ReadWriteCloser
-		drip  string // a byte at a time, as far as it goes
-		told  string // by GOAWAY
-		rule  string
-	}{
-		{name: "TCP alone", begin: func(a *arena) io.ReadWriteCloser { return a.connectTCP("") }},
-		{name: "ClientHello", begin: func(a *arena) io.ReadWriteCloser { return a.connectTCP("") }, drip: "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + strings.Repeat("r", 500)},
-		{name: "header", begin: func(a *arena) io.ReadWriteCloser { return a.connect("", "http/1.1") }, drip: "GET / HTTP/1.1\r\nX: " + strings.Repeat("x", 1000)},
-		{name: "preface", begin: func(a *arena) io.ReadWriteCloser { return a.connect("", "h2") }, drip: "PRI * HTT", told: "SETTINGS_TIMEOUT", rule: "settings-timeout"},
-		{name: "SETTINGS", begin: func(a *arena) io.ReadWriteCloser { return a.connect("", "h2") }, drip: http2.ClientPreface + "\x00\x00", told: "SETTINGS_TIMEOUT", rule: "settings-timeout"},
-	} {
-		t.Run(attack.name, func(t *testing.T) {
-			a := newArena(t, false, func(s *weft.Server) { s.ReadHeaderTimeout = 500 * time.Millisecond })
-			a.beside(16<<20, func() {
-				c := attack.begin(a)
-				defer c.Close()
-				ctx, stop := context.WithCancel(a.Context())
-				drips := make(chan struct{})
-				go func() {
-					defer close(drips)
-					tick := time.NewTicker(5 * time.Millisecond)
-					defer tick.Stop()
-					for i := 0; i < len(attack.drip) && ctx.Err() == nil; i++ {
-						if _, err := io.WriteString(c, attack.drip[i:i+1]); err != nil {
-							return
-						}
-						select {
-						case <-tick.C:
-						case <-ctx.Done():
-						}
-					}
-				}()
-				start := time.Now()
-				var heard bytes.Buffer
-				io.Copy(&heard, c) // until the server has had enough
-				if d := time.Since(start); d < 400*time.Millisecond || d > attackPatience {
-					t.Errorf("the attacker was let go after %v", d)
-				}
-				stop()
-				<-drips
-				if got := goAwayIn(heard.Bytes()); got != attack.told {
-					t.Errorf("the attacker was told %q, want %q", got, attack.told)
-				}
-			})
-			if attack.rule != "" {
-				a.wantCount("http2/"+attack.rule, 1)
-			}
-		})
-	}
-	t.Run("field block", func(t *testing.T) {
-		a := newArena(t, false, func(s *weft.Server) { s.ReadHeaderTimeout = 500 * time.Millisecond })
-		a.beside(16<<20, func() {
-			x := a.attackH2(false)
-			x.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: x.encode(":method: GET")})
-			x.flush()
-			x.wantGoAway(http2.ErrCodeEnhanceYourCalm)
-		})
-		a.wantCount("http2/headers-timeout", 1)
-	})
-}
-
-// goAwayIn finds the code of a GOAWAY among frames.
-func goAwayIn(b []byte) string {
-	fr := http2.NewFramer(io.Discard, bytes.NewReader(b))
-	for {
-		f, err := fr.ReadFrame()
-		if err != nil {
-			return ""
-		}
-		if g, ok := f.(*http2.GoAwayFrame); ok {
-			return g.ErrCode.String()
-		}
 	}
 }

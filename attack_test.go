@@ -128,6 +128,15 @@ func (a *arena) wantCounted(what string, n int) (got map[string]int) {
 	return got
 }
 
+func (a *arena) wantNoCount() {
+	a.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.counts) > 0 {
+		a.Errorf("the Observer counted %v", a.counts)
+	}
+}
+
 // await polls for what nobody reports.
 func (a *arena) await(what string, done func() bool) {
 	a.Helper()

@@ -85,11 +85,7 @@ func (s *Server) init() error {
 		}
 		s.reg = register(&s.http)
 		s.reg.own = true
-		s.http.ConnState = func(c net.Conn, st http.ConnState) {
-			if st == http.StateActive {
-				connOpened(c)
-			}
-		}
+		s.http.ConnState = s.watch
 	})
 	return s.err
 }
@@ -107,7 +103,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if err := s.init(); err != nil {
 		return err
 	}
-	return s.http.Serve(s.limited(l))
+	return s.http.Serve(s.guarded(l, false))
 }
 
 // ServeTLS serves connections over TLS, with the certificate from the files if they are not "", else from TLSConfig.
@@ -115,11 +111,11 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	if err := s.init(); err != nil {
 		return err
 	}
-	return s.http.ServeTLS(h1.Listener(s.limited(l)), certFile, keyFile)
+	return s.http.ServeTLS(h1.Listener(s.guarded(l, true)), certFile, keyFile)
 }
 
-func (s *Server) limited(l net.Listener) net.Listener {
-	return &ipListener{Listener: l, table: s.reg.perIP, refused: func(remote net.Addr, k ipKind) { s.refusedIP(remote, "tcp", k) }}
+func (s *Server) guarded(l net.Listener, secure bool) net.Listener {
+	return &guardedListener{Listener: l, table: s.reg.perIP, secure: secure, refused: func(remote net.Addr, k ipKind) { s.refusedIP(remote, "tcp", k) }}
 }
 
 // refusedIP is told that remote's address has as much of k as it may.

@@ -41,8 +41,9 @@ type tcpConn interface {
 // they are kept here if the system does not take them.
 type underTLS struct {
 	tcpConn
-	socket *socket
-	watch  *transport.Watch // of all that came from the Listener
+	socket   *socket
+	watch    *transport.Watch // of all that came from the Listener
+	received int64
 
 	mu      sync.Mutex // never held while anybody waits
 	trying  bool
@@ -53,12 +54,16 @@ type underTLS struct {
 // NetConn returns what the Listener accepted.
 func (u *underTLS) NetConn() net.Conn { return u.tcpConn }
 
+// Received returns how many bytes Read has returned; it is called by who reads.
+func (u *underTLS) Received() int64 { return u.received }
+
 // Read implements net.Conn, for one caller at a time: a tls.Conn holds a lock meanwhile.
 func (u *underTLS) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	n, err := u.socket.readInto(p)
+	u.received += int64(n)
 	switch e := err.(type) {
 	case nil:
 		return n, nil
