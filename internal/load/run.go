@@ -260,9 +260,9 @@ func (r *run) sample(ctx context.Context, res *Result, start time.Duration) *hdr
 		}
 		if s.Duration > interval/10 || s.Messages > 0 {
 			res.Samples = append(res.Samples, s)
-		}
-		if r.Progress != nil {
-			r.Progress(Progress{Opened: len(r.sockets), WebSockets: r.WebSockets, Elapsed: s.At, Duration: r.Duration, Sample: s})
+			if r.Progress != nil {
+				r.Progress(Progress{Opened: len(r.sockets), WebSockets: r.WebSockets, Elapsed: s.At, Duration: r.Duration, Sample: s})
+			}
 		}
 		if ctx.Err() != nil {
 			return total
