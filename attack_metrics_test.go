@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/weftws/weft"
+	"github.com/weftws/weft/metrics"
 )
 
 // checkMetrics checks that Prometheus is told of the same attacks as the Observer, under names that docs/troubleshooting.md explains. Every attack
@@ -41,12 +42,14 @@ func (a *arena) checkMetrics() {
 }
 
 // scrape returns what Prometheus gets, by the same names as arena.counts and arena.limits.
-func (a *arena) scrape() (counts, limits map[string]int) {
+func (a *arena) scrape() (counts, limits map[string]int) { return scrape(a.T, a.metrics) }
+
+func scrape(t *testing.T, c *metrics.Collector) (counts, limits map[string]int) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(a.metrics)
+	registry.MustRegister(c)
 	families, err := registry.Gather()
 	if err != nil {
-		a.Fatal(err)
+		t.Fatal(err)
 	}
 	counts, limits = make(map[string]int), make(map[string]int)
 	for _, f := range families {
@@ -108,6 +111,11 @@ func TestAttacksAreCounted(t *testing.T) {
 		{name: "another origin", metric: "refused/foreign-origin", mount: func(a *arena) {
 			x := a.attackH2(false)
 			x.open("/ws", "origin: https://evil.example")
+			x.flush()
+		}},
+		{name: "another :protocol", metric: "refused/unknown-protocol", mount: func(a *arena) {
+			x := a.attackH2(false)
+			x.request(false, ":method: CONNECT", ":protocol: connect-udp", ":scheme: https", ":path: /ws", ":authority: localhost")
 			x.flush()
 		}},
 		{name: "one address", metric: "tcp/too-many-handshakes", limit: true, mod: limitPerIP(weft.IPLimits{Handshakes: 1}), mount: func(a *arena) {

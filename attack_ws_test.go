@@ -258,15 +258,22 @@ func TestAttackHandshakes(t *testing.T) {
 			a.wantCount("refused/foreign-origin", 1)
 		})
 	}
-	t.Run("an unknown :protocol", func(t *testing.T) {
-		a := newArena(t, false, nil)
-		a.beside(8<<20, func() {
+	for version, ask := range map[string]func(a *arena, fields ...string){
+		"h2": func(a *arena, fields ...string) {
 			x := a.attackH2(false)
-			x.request(false, ":method: CONNECT", ":protocol: connect-udp", ":scheme: https", ":path: /ws", ":authority: localhost")
+			x.request(false, fields...)
 			x.flush()
 			x.sees("501", func() bool { return x.status["501"] == 1 })
+		},
+	} {
+		t.Run("an unknown :protocol/"+version, func(t *testing.T) {
+			a := newArena(t, false, nil)
+			a.beside(8<<20, func() {
+				ask(a, ":method: CONNECT", ":protocol: connect-udp", ":scheme: https", ":path: /ws", ":authority: localhost")
+			})
+			a.wantCount("refused/unknown-protocol", 1)
 		})
-	})
+	}
 	// What stands behind a request for an Upgrade that is refused is not taken for a request. RFC 9931.
 	t.Run("a request in the tunnel", func(t *testing.T) {
 		a := newArena(t, false, nil)

@@ -130,7 +130,7 @@ func configure(s *http.Server, opts *ServerOptions, advert *advertisement) (*h2n
 	if srv.ErrorLog == nil {
 		srv.ErrorLog = s.ErrorLog
 	}
-	srv.Violation = opts.violation()
+	srv.Violation, srv.UnknownProtocol = opts.violation(), opts.Observer.refusedProtocol
 	m := maps.Clone(s.TLSNextProto)
 	if m == nil {
 		m = make(map[string]func(*http.Server, *tls.Conn, http.Handler))

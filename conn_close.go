@@ -3,6 +3,7 @@ package weft
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/weftws/weft/internal/frame"
@@ -21,12 +22,19 @@ func (c *Conn) Close(code StatusCode, reason string) error {
 	if err := checkClose(code, reason); err != nil {
 		return err
 	}
+	if !c.claimClose(code, reason) {
+		c.awaitDone()
+		return closedError("close")
+	}
+	return c.finishClose(code, reason)
+}
+
+// finishClose is Close with the Close frame that was claimed.
+func (c *Conn) finishClose(code StatusCode, reason string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	if err := c.sendClose(ctx, code, reason); err != nil {
-		if !c.handled.Load() {
-			c.awaitDone()
-		}
+	if err := c.queueClose(ctx, code, reason); err != nil {
+		c.awaitDone()
 		return err
 	}
 	return c.afterClose()
@@ -78,22 +86,17 @@ func checkClose(code StatusCode, reason string) error {
 
 const maxCloseReason = 123
 
-// awaitDone waits until the connection under a Conn that is over has ended.
+// awaitDone waits until the connection under a Conn that is over has ended, unless a callback of this Conn may be what is calling.
 func (c *Conn) awaitDone() {
+	if c.handled.Load() {
+		return
+	}
 	timer := time.NewTimer(closeLinger)
 	defer timer.Stop()
 	select {
 	case <-c.stream.Done():
 	case <-timer.C:
 	}
-}
-
-// sendClose queues our Close frame once. An error: it was queued before, or could not be.
-func (c *Conn) sendClose(ctx context.Context, code StatusCode, reason string) error {
-	if !c.claimClose(code, reason) {
-		return closedError("close")
-	}
-	return c.queueClose(ctx, code, reason)
 }
 
 // claimClose reports whether the Close frame is the caller's to send.
@@ -127,6 +130,9 @@ func (c *Conn) queueClose(ctx context.Context, code StatusCode, reason string) e
 	deadline, _ := ctx.Deadline()
 	c.stream.SetWriteDeadline(deadline)
 	if _, err := c.stream.Send(c.closeFrame(code, reason), nil); err != nil {
+		if err == os.ErrDeadlineExceeded {
+			err = noCloseError(fmt.Sprintf("%s took no Close frame within %v", c.peerName(), closeTimeout))
+		}
 		c.terminate(&lostError{err}, 0)
 		return c.terminal()
 	}
@@ -155,13 +161,7 @@ func (c *Conn) goAway() (wait func()) {
 		c.writing.unlock()
 	}
 	if !queued {
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-			defer cancel()
-			if c.queueClose(ctx, StatusGoingAway, goingAway) == nil {
-				c.afterClose()
-			}
-		}()
+		go c.finishClose(StatusGoingAway, goingAway)
 		return nil
 	}
 	c.endSoon()
@@ -224,9 +224,19 @@ func (c *Conn) awaitClose() error {
 	return nil
 }
 
+// noClose says why the wait for the peer's Close frame is over.
 func (c *Conn) noClose() error {
-	return &lostError{fmt.Errorf("%s sent no Close frame within %v", c.peerName(), closeTimeout)}
+	if !c.reading.taken() {
+		// There may be one among what nobody has read.
+		return &lostError{fmt.Errorf("nobody read the %s's Close frame within %v", c.peerName(), closeTimeout)}
+	}
+	return &lostError{noCloseError(fmt.Sprintf("%s sent no Close frame within %v", c.peerName(), closeTimeout))}
 }
+
+// A noCloseError says that the peer did not take part in the Close handshake that we began.
+type noCloseError string
+
+func (e noCloseError) Error() string { return string(e) }
 
 // recvClose takes part in the Close handshake that the peer began, or ends the one that we began.
 func (c *Conn) recvClose(ev proto.Event) error {

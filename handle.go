@@ -97,7 +97,7 @@ func (in inbox) receive(p []byte, err error) {
 				c.drained()
 			}
 			if !c.sendEnded.Load() {
-				in.h.OnMessage(c, MessageType(ev.Opcode), ev.Payload)
+				in.deliver(MessageType(ev.Opcode), ev.Payload)
 			}
 			continue
 		}
@@ -128,10 +128,18 @@ func (in inbox) receiveSingles(p []byte) []byte {
 			c.drained()
 		}
 		if !c.sendEnded.Load() {
-			in.h.OnMessage(c, MessageType(op), payload)
+			in.deliver(MessageType(op), payload)
 		}
 	}
 	return p
+}
+
+// deliver gives the Handler a message.
+func (in inbox) deliver(typ MessageType, p []byte) {
+	in.h.OnMessage(in.c, typ, p)
+	if in.c.sendEnded.Load() {
+		in.c.excuse()
+	}
 }
 
 // drained tells the stream that what it gave us has been used up.
@@ -153,8 +161,12 @@ func (in inbox) recoverPanic() {
 		return
 	}
 	defer in.recoverPanic()
-	go in.c.Close(StatusInternalError, "")
-	in.end(fmt.Errorf("weft: panic in a callback: %v", v))
+	err := fmt.Errorf("weft: panic in a callback: %v", v)
+	in.c.setErr(err)
+	if in.c.claimClose(StatusInternalError, "") {
+		go in.c.finishClose(StatusInternalError, "")
+	}
+	in.end(err)
 }
 
 func (in inbox) end(err error) {

@@ -18,6 +18,9 @@ func registryFor(s *Server) *registry {
 	return s.reg
 }
 
+// GoAway is what Shutdown does to c, but that nobody waits for the peer's Close frame.
+func GoAway(c *Conn) { c.goAway() }
+
 // ConnectionsPerIP is how many connections are counted, of all addresses.
 func ConnectionsPerIP(s *Server) int { return countedPerIP(s, connections) }
 

@@ -35,8 +35,8 @@ type Observer struct {
 	DialDone func(ctx context.Context, d DialReport)
 	// Opened is told of each WebSocket, before anybody reads from it. ctx is the Dial's or the request's.
 	Opened func(ctx context.Context, o Opened)
-	// Refused is told of each request that Accept did not make a WebSocket of, and of those that were one too many for another library's
-	// ([IPLimits]).
+	// Refused is told of each request that Accept did not make a WebSocket of, of those that were one too many for another library's
+	// ([IPLimits]), and of those for another :protocol than websocket, which a server answers 501 before any handler sees them.
 	Refused func(ctx context.Context, r Refusal)
 	// Closed is told the end of each WebSocket that Opened was told of, once; with a Handler, before OnClose.
 	Closed func(Closed)
@@ -276,6 +276,20 @@ func (o *Observer) refused(x *crossing, err *HandshakeError) {
 	o.refusedRequest(x.r, version, err)
 }
 
+// refusedProtocol tells that r, an Extended CONNECT for protocol, was answered 501 before any handler saw it.
+func (o *Observer) refusedProtocol(r *http.Request, protocol string) {
+	version, section := "HTTP/2.0", "RFC 8441, Section 4"
+	if r.ProtoMajor == 3 {
+		version, section = "HTTP/3.0", "RFC 9220, Section 3"
+	}
+	o.refusedRequest(r, version, &HandshakeError{
+		StatusCode: http.StatusNotImplemented, Name: "unknown-protocol", Section: section,
+		Detail: fmt.Sprintf("client sent :protocol %q, which this server does not speak", protocol[:min(len(protocol), maxQuotedProtocol)]),
+	})
+}
+
+const maxQuotedProtocol = 64 // bytes
+
 func (o *Observer) refusedRequest(r *http.Request, version string, err *HandshakeError) {
 	if o == nil || o.Refused == nil {
 		return
@@ -303,6 +317,7 @@ type observation struct {
 
 	detached bool // weft has no part in what is sent and received
 
+	excused        bool // the peer's Close frame may have come while a callback kept us from reading it
 	peerFirst      bool
 	sent, received StatusCode
 	reason         string
@@ -347,11 +362,11 @@ func (c *Conn) observeOpen(ctx context.Context, target string) {
 	}
 }
 
-// observeClosed tells the end of c, once. Where there is a Handler, it is called when the last message has been counted.
+// observeClosed tells the end of c, once: c.err is set. Where there is a Handler, it is called when the last message has been counted.
 func (c *Conn) observeClosed() {
 	c.mu.Lock()
 	ob := c.observed()
-	if ob == nil || !ob.opened || ob.told || !c.finished {
+	if ob == nil || !ob.opened || ob.told {
 		c.mu.Unlock()
 		return
 	}
@@ -369,24 +384,40 @@ func (c *Conn) observeClosed() {
 	case ob.detached:
 		report.By, report.Err = "", nil
 	}
+	excused := ob.excused
 	c.mu.Unlock()
 	report.Stats = c.Stats()
 	o := c.opt.observer
-	if errors.Is(report.Err, transport.ErrStalled) {
-		o.violation(Violation{
-			Conn: c, Side: c.peerName(), Protocol: "websocket", Name: "write-timeout", Limit: true, Detail: report.Err.Error(),
-			RemoteAddr: addrOr(c.stream.Info().RemoteAddr).String(),
-		})
-	}
-	if v, ok := errors.AsType[*ProtocolError](report.Err); ok {
-		o.violation(Violation{
-			Conn: c, Side: v.Side, Protocol: "websocket", Name: v.Name, Section: v.Section, Detail: v.Detail,
-			Limit:      v.Code == StatusMessageTooBig || v.Code == StatusPolicyViolation || v.Code == StatusTryAgainLater,
-			RemoteAddr: addrOr(c.stream.Info().RemoteAddr).String(),
-		})
+	if v := c.violationOf(report.Err, excused); v.Name != "" {
+		o.violation(v)
 	}
 	if o.Closed != nil {
 		o.Closed(report)
+	}
+}
+
+// violationOf is what the peer did wrong where c ended with err; without a Name: nothing, or a callback excuses it.
+func (c *Conn) violationOf(err error, excused bool) (v Violation) {
+	if errors.Is(err, transport.ErrStalled) {
+		v = Violation{Name: "write-timeout", Limit: true, Detail: err.Error()}
+	} else if e, ok := errors.AsType[noCloseError](err); ok && !excused {
+		v = Violation{Name: "close-timeout", Limit: true, Section: "RFC 6455, Section 5.5.1", Detail: e.Error()}
+	} else if e, ok := errors.AsType[*ProtocolError](err); ok {
+		v = Violation{Name: e.Name, Section: e.Section, Detail: e.Detail}
+		v.Limit = e.Code == StatusMessageTooBig || e.Code == StatusPolicyViolation || e.Code == StatusTryAgainLater
+	} else {
+		return v
+	}
+	v.Conn, v.Side, v.Protocol, v.RemoteAddr = c, c.peerName(), "websocket", addrOr(c.stream.Info().RemoteAddr).String()
+	return v
+}
+
+// excuse notes that a callback has returned to a Conn that is closing.
+func (c *Conn) excuse() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ob := c.observed(); ob != nil && c.finished {
+		ob.excused = true
 	}
 }
 

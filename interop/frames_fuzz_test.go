@@ -64,7 +64,7 @@ func FuzzFramesGobwas(f *testing.F) {
 
 var gobwasTakes = map[string]string{
 	proto.NonMinimalLength.Name: "a length in more bytes than it needs",
-	proto.LongControl.Name:      "the same in a control frame",
+	proto.LongControl.Name:      "the same in a control frame, where nothing needs more than 7 bits",
 	proto.InvalidCloseCode.Name: "codes of 5000 and above",
 }
 

@@ -49,7 +49,7 @@ func New() *Collector {
 		resets: counters("weft_websockets_reset_total",
 			"WebSockets that RST_STREAM ended, by who sent it and its code.", "side", "by", "code"),
 		refused: counters("weft_handshakes_refused_total",
-			"Requests that Accept refused, by the rule they broke.", "version", "rule"),
+			"Requests that were refused, by the rule they broke.", "version", "rule"),
 		violations: counters("weft_violations_total",
 			"Rules that peers broke; side is the peer's.", "side", "protocol", "rule"),
 		limits: counters("weft_limits_exceeded_total",

@@ -32,7 +32,7 @@ const (
 	ReservedOpcode
 	// FragmentedControl: a control frame without FIN.
 	FragmentedControl
-	// LongControl: a control frame of more than 125 bytes.
+	// LongControl: a control frame whose length is in more than the 7 bits that hold the 125 bytes it may have.
 	LongControl
 	// NonMinimal16: a length of less than 126 in 16 bits. Header.Length holds it.
 	NonMinimal16

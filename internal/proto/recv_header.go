@@ -103,7 +103,9 @@ func (r *Receiver) checkLength(h frame.Header, fault frame.Fault) *Event {
 	}
 	switch fault {
 	case frame.LongControl:
-		return r.fail(LongControl, "sent a %v frame of more than %d bytes", h.Opcode, frame.MaxControlPayload)
+		// Too long, or "the minimal number of bytes" (Section 5.2) was not used: the bytes that tell need not be awaited.
+		return r.fail(LongControl, "sent a %v frame with its length in more than 7 bits, which hold the %d bytes that it may have",
+			h.Opcode, frame.MaxControlPayload)
 	case frame.NonMinimal16:
 		return r.fail(NonMinimalLength, "sent a payload length of %d in 16 bits", h.Length)
 	case frame.NonMinimal64:

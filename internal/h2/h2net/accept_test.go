@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -164,7 +165,11 @@ func TestNotAccepted(t *testing.T) {
 }
 
 func TestUnknownProtocol(t *testing.T) {
-	inFakeTime(t, &Server{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var told []string
+	srv := &Server{UnknownProtocol: func(r *http.Request, protocol string) {
+		told = append(told, r.Method+" "+r.URL.Path+" "+r.Proto+" "+protocol)
+	}}
+	inFakeTime(t, srv, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "CONNECT" && r.URL.Host == "target:443" && r.RequestURI == "target:443" {
 			w.WriteHeader(405)
 			return
@@ -176,6 +181,15 @@ func TestUnknownProtocol(t *testing.T) {
 		r.Header[":protocol"] = []string{"connect-udp"}
 		if resp, body := fx.do(c, r); resp.StatusCode != 501 || !strings.Contains(body, "connect-udp") {
 			t.Errorf("%v %q", resp.Status, body)
+		}
+		// A :path that is malformed as well is 400.
+		r = request("CONNECT", "/", nil)
+		r.Header[":protocol"], r.URL.Opaque = []string{"connect-udp"}, "/%zz"
+		if resp, _ := fx.do(c, r); resp.StatusCode != 400 {
+			t.Errorf("malformed :path: %v", resp.Status)
+		}
+		if want := []string{"CONNECT / HTTP/2.0 connect-udp"}; !slices.Equal(told, want) {
+			t.Errorf("UnknownProtocol was told %q, want %q", told, want)
 		}
 		// Plain CONNECT is the handler's.
 		r = request("CONNECT", "/", nil)

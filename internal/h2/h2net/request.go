@@ -115,7 +115,7 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 		// "If a server supports Extended CONNECT but does not support the protocol, it SHOULD respond with a 501 (Not Implemented)
 		// status code." RFC 9220, Section 3, says so of HTTP/3; here as well.
 		ex.connect = true
-		ex.handler = refuse(http.StatusNotImplemented, fmt.Sprintf("no protocol %q here", p.Protocol))
+		ex.handler = sc.refuseProtocol(p.Protocol)
 	case p.Protocol != "":
 		ex.connect = true
 		req.Method = http.MethodGet
@@ -210,6 +210,19 @@ func (ex *exchange) fillBody(req *http.Request, end bool) {
 
 func refuse(status int, text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, text, status) })
+}
+
+// refuseProtocol is the handler of an Extended CONNECT for something else than a WebSocket.
+func (sc *serverConn) refuseProtocol(protocol string) http.Handler {
+	answer := refuse(http.StatusNotImplemented, fmt.Sprintf("no protocol %q here", protocol))
+	told := sc.srv.UnknownProtocol
+	if told == nil {
+		return answer
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer.ServeHTTP(w, r)
+		told(r, protocol)
+	})
 }
 
 // run calls the handler and ends what it began.

@@ -29,6 +29,8 @@ type Server struct {
 	ErrorLog *log.Logger // panics of handlers; nil: the log package's standard logger
 	// Violation, if set, is told every violation by a peer (for counters); it must not block.
 	Violation func(remote net.Addr, v *h2.Violation, detail string)
+	// UnknownProtocol, if set, is told each Extended CONNECT that is answered 501 because of its :protocol; it must not block.
+	UnknownProtocol func(r *http.Request, protocol string)
 
 	mu       sync.Mutex
 	conns    map[*serverConn]struct{}
