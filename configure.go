@@ -71,7 +71,7 @@ type ServerOptions struct {
 	// what happened. It must not block.
 	OnViolation func(remote net.Addr, name, detail string)
 
-	// Observer is told of WebSockets accepted without an Observer of their own, and of violations at the HTTP/2 level; nil:
+	// Observer is told of WebSockets accepted without an Observer of their own, and of what peers do wrong below that level; nil:
 	// nobody is.
 	Observer *Observer
 }

@@ -41,7 +41,8 @@ type Observer struct {
 	// Closed is told the end of each WebSocket that Opened was told of, once; with a Handler, before OnClose.
 	Closed func(Closed)
 	// Violation is told each rule that a peer broke and each limit that it exceeded: on a WebSocket, on a server's HTTP/2
-	// connections, and by a client address ([IPLimits]). Of WebSockets that are another library's it is told what costs them MaxMemory.
+	// connections, in a [Server]'s handshakes and requests, and by a client address ([IPLimits]). Of WebSockets that are another library's it
+	// is told what costs them MaxMemory.
 	Violation func(Violation)
 }
 
@@ -116,7 +117,7 @@ const (
 type Violation struct {
 	Conn       *Conn  // nil but for those of a WebSocket
 	Side       string // who broke it: "client" or "server"
-	Protocol   string // "websocket", "http2", or "tcp" and "quic" for limits of connections
+	Protocol   string // "websocket", "http2"; for limits of connections and requests also "tcp", "tls", "quic", "http1" and "http3"
 	Name       string // in kebab-case: "unmasked-frame", "too-many-resets"
 	Limit      bool   // it is a limit of ours: there are finitely many names of either kind
 	Section    string // "RFC 6455, Section 5.1"
