@@ -3,6 +3,8 @@ package weft_test
 import (
 	"context"
 	"net"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,14 +15,11 @@ import (
 
 // hangTCP makes the connections n of a dial, counted from 1, never come about.
 func (e *fakeEnv) hangTCP(hangs ...int) {
-	made := 0 // one after the other: the spare is staggered
+	var made atomic.Int32 // one after the other: the spare is staggered
 	e.dialer.NetDial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		made++
-		for _, n := range hangs {
-			if made == n {
-				<-ctx.Done()
-				return nil, context.Cause(ctx)
-			}
+		if slices.Contains(hangs, int(made.Add(1))) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
 		}
 		return e.net.DialContext(ctx, network, addr)
 	}
