@@ -152,9 +152,12 @@ func (d *Dialer) h2Config() h2.Config {
 // CloseIdleConnections closes the HTTP/2 connections that carry nothing. The Dialer goes on working.
 func (d *Dialer) CloseIdleConnections() { d.pool.closeIdle() }
 
-// Close closes every HTTP/2 connection, and with it the WebSockets on it; WebSockets over HTTP/1.1 go on. The Dialer
-// goes on working.
+// Close closes every HTTP/2 connection, and with it the WebSockets on it; WebSockets over HTTP/1.1 go on. Then it waits until a
+// Memory that writes behind has written; the error is that one's. The Dialer goes on working.
 func (d *Dialer) Close() error {
 	d.pool.closeAll()
+	if m, ok := d.Memory.(interface{ Flush() error }); ok {
+		return m.Flush()
+	}
 	return nil
 }

@@ -179,6 +179,7 @@ func TestCancelledAtAnyTime(t *testing.T) {
 		"HTTP/1.1 slow": {ALPN: []string{"http/1.1"}, Delay: 3 * rtt},
 		"refused":       {Settings: fake.Flag, Connect: fake.Refused},
 		"hangs in TLS":  {Hello: fake.Silence},
+		"spare hangs":   {Pick: fake.SpareOnly(&fake.Origin{Hello: fake.Silence})},
 	} {
 		for _, spare := range []negotiate.SpareMode{weft.Staggered, weft.Eager, weft.Never} {
 			t.Run(name+"/"+spare.String(), func(t *testing.T) {

@@ -53,19 +53,19 @@ func (m *Machine) allowedThere(r Rung) bool {
 }
 
 // connectAlt makes a connection to the alternative, and with Eager one to the origin beside it.
-func (m *Machine) connectAlt(alt Alternative) {
+func (m *Machine) connectAlt(now time.Time, alt Alternative) {
 	m.altTried = true
 	r, _ := m.rungFor(alt.ALPN, m.allowedThere)
 	a := m.newAttempt(r)
 	m.main = a
-	a.tls, a.Alt = true, &alt
+	a.tls, a.Alt, a.ordered = true, &alt, now
 	a.offer = []string{alt.ALPN}
 	if r == Token || r == H21 {
 		a.offer = append(a.offer, http11) // see offer
 	}
 	m.order(Connect{Attempt: a.ID, TLS: true, ALPN: a.offer, Probe: alt.ALPN != http11, Alt: &alt})
 	if m.policy.Spare == Eager && m.spareAllowed() {
-		m.startSpare(a.began)
+		m.startSpare(now, a.began)
 	}
 }
 

@@ -35,7 +35,7 @@ func (m *Machine) choose(now time.Time) {
 		m.fail(0, Version, noConnectProtocol+withoutUpgrade, nil)
 	default:
 		if alt := m.alternative(); alt != nil {
-			m.connectAlt(*alt)
+			m.connectAlt(now, *alt)
 			return
 		}
 		m.connect(now, offer)
@@ -59,10 +59,10 @@ func (m *Machine) useLive(now time.Time, c LiveConn, r Rung) {
 func (m *Machine) connect(now time.Time, offer []string) {
 	a := m.newAttempt(m.first(now, offer))
 	m.main = a
-	a.tls, a.offer = m.facts.Secure, offer
+	a.tls, a.offer, a.ordered = m.facts.Secure, offer, now
 	m.order(Connect{Attempt: a.ID, TLS: a.tls, ALPN: a.offer, Probe: offer[0] != http11})
 	if m.policy.Spare == Eager && m.wantsSpare(now, a) {
-		m.startSpare(a.began)
+		m.startSpare(now, a.began)
 	}
 }
 

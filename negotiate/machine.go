@@ -26,6 +26,10 @@ type Machine struct {
 	spare *attempt // nil: there is none
 	// spared says that there has been a spare: there is but one.
 	spared bool
+	// relieved says that a connection was begun beside a spare that was needed and not ready. Invariant: then spare, if there is one, is that
+	// connection, and the main attempt the spare of before, which is connecting.
+	relieved  bool
+	relieveAt time.Time // when that is to be; zero: the spare is not needed, or ready
 
 	// quic is the connection of QUIC that is raced against TCP, until it is the main attempt or over; nil: there is none. raced is the last
 	// that was. Invariant: the main attempt is connecting, or over, while quic has sent a request.
@@ -97,11 +101,13 @@ type attempt struct {
 	answer         Outcome
 
 	// Of h3.
-	early      bool      // its request went out as early data
-	ordered    time.Time // when its connection was
-	promised   bool      // something had said that the server is there
-	heard      bool      // something came from the server
-	unanswered bool      // nothing had when TCP was complete
+	early      bool // its request went out as early data
+	promised   bool // something had said that the server is there
+	heard      bool // something came from the server
+	unanswered bool // nothing had when TCP was complete
+
+	ordered time.Time     // when its connection was
+	took    time.Duration // until that was there; 0: it is not
 
 	began  int // on the clock of round trips: when the connection was ordered,
 	ready  int // when it was there,
@@ -279,8 +285,10 @@ func (m *Machine) setTimer(now time.Time) {
 // arm orders the one timer that there is, for what comes first.
 func (m *Machine) arm() {
 	at := m.timer
-	if at.IsZero() || !m.headStart.IsZero() && m.headStart.Before(at) {
-		at = m.headStart
+	for _, other := range []time.Time{m.headStart, m.relieveAt} {
+		if at.IsZero() || !other.IsZero() && other.Before(at) {
+			at = other
+		}
 	}
 	if !at.IsZero() {
 		m.order(SetTimer{At: at})
@@ -306,7 +314,7 @@ func (a *attempt) offered(token string) bool { return slices.Contains(a.offer, t
 
 const (
 	// maxAttempts bounds a dial. The alternative, a live connection, one of its own, one renewal, the spare, the fallback and what
-	// replaces a bad spare are seven; QUIC, at two places; one for each rung that a policy without upgrade goes on to; live ones without
+	// replaces a bad spare, or relieves it, are seven; QUIC, at two places; one for each rung that a policy without upgrade goes on to; live ones without
 	// a slot.
 	maxAttempts = 12
 	// maxAwaits bounds the waves of dials that share the streams of one connection after another.

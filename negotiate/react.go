@@ -22,7 +22,7 @@ func (m *Machine) recvReached(now time.Time, o Reached) {
 	}
 	a.rtt, a.heard = o.RTT, true
 	if a == m.main && m.policy.Spare == Staggered && m.wantsSpare(now, a) {
-		m.startSpare(a.began + 1)
+		m.startSpare(now, a.began+1)
 	}
 }
 
@@ -31,10 +31,13 @@ func (m *Machine) recvConnected(now time.Time, o Connected) {
 	if a == nil || a.state != connecting {
 		return
 	}
+	a.took = now.Sub(a.ordered)
 	switch a {
 	case m.spare:
-		m.spareConnected(o)
-		return
+		if !m.spareConnected(o) || !m.relieved {
+			return
+		}
+		m.overtake()
 	case m.quic:
 		m.quicConnected(now, o)
 		return
@@ -45,7 +48,7 @@ func (m *Machine) recvConnected(now time.Time, o Connected) {
 	if r, ok := m.rungFor(o.ALPN, func(r Rung) bool { return m.fits(now, a, r) }); ok {
 		a.Rung = r
 		if m.policy.Spare == Staggered && (r == Assume || r == Frame) && m.wantsSpare(now, a) {
-			m.startSpare(m.roundTrips) // nobody said when TCP was up
+			m.startSpare(now, m.roundTrips) // nobody said when TCP was up
 		}
 		strategies[r].connected(m, now, a)
 		return
@@ -197,6 +200,12 @@ func (m *Machine) recvTimer(now time.Time, o Timer) {
 			m.arm()
 		}
 	}
+	if !m.relieveAt.IsZero() && !now.Before(m.relieveAt) {
+		m.relieve(now)
+		if now.Before(m.timer) {
+			m.arm()
+		}
+	}
 	if m.done || m.timer.IsZero() || now.Before(m.timer) {
 		return // one that was given up
 	}
@@ -250,7 +259,7 @@ func (m *Machine) failed(now time.Time, a *attempt, o Outcome, order ...Order) {
 	if a == m.quic && m.quicFailed(a, class, reason, o, order) {
 		return
 	}
-	m.timer = time.Time{}
+	m.timer, m.relieveAt = time.Time{}, time.Time{}
 	a.end(string(class), reason)
 	err := errOf(o)
 	if _, ok := o.(Response); ok {
@@ -304,7 +313,7 @@ func (m *Machine) goesOn(now time.Time, a *attempt, class Class, o Outcome) bool
 	case Transport:
 		return m.redo(now, a)
 	case Version, Killed:
-		return a.Rung != Upgrade && (m.fallBack(now) || m.goOn(now))
+		return a.Rung != Upgrade && (m.fallBack(now) || m.goOn(now)) || m.redo(now, a)
 	case Refused:
 		return m.redo(now, a) || m.renew(now) || m.fallBack(now)
 	case Misdirected:

@@ -27,9 +27,9 @@ func (m *Machine) spareAllowed() bool {
 }
 
 // startSpare begins the spare at a time on the clock of round trips.
-func (m *Machine) startSpare(at int) {
+func (m *Machine) startSpare(now time.Time, at int) {
 	b := m.newAttempt(Upgrade)
-	b.Spare, b.tls, b.offer, b.began = true, true, []string{http11}, at
+	b.Spare, b.tls, b.offer, b.began, b.ordered = true, true, []string{http11}, at, now
 	m.spare, m.spared = b, true
 	m.order(Connect{Attempt: b.ID, TLS: true, ALPN: b.offer, Spare: true})
 }
@@ -39,11 +39,57 @@ func (m *Machine) promoteSpare(now time.Time) {
 	b := m.spare
 	m.spare, m.main = nil, b
 	m.timer = time.Time{}
-	if b.state == ready {
+	switch {
+	case b.state == ready:
 		b.idled = true
 		m.passed(b.ready)
 		strategies[Upgrade].connected(m, now, b)
+	case !m.relieved:
+		m.watchSpare(now, b)
 	}
+}
+
+// watchSpare sees to it that a spare which is needed and not ready gets but so much time.
+//
+// Choice: twice what a connection of this dial took, and half a second at least, from when it was ordered: one that is somewhat slower than the
+// first, or repeats a lost packet, is waited for, so that a good server sees no connection more.
+func (m *Machine) watchSpare(now time.Time, b *attempt) {
+	wait := sparePatience
+	for _, a := range m.attempts {
+		wait = max(wait, 2*a.took, patience*a.rtt)
+	}
+	m.relieveAt = b.ordered.Add(wait)
+	if !m.relieveAt.After(now) {
+		m.relieve(now)
+		return
+	}
+	m.arm()
+}
+
+const (
+	sparePatience  = 500 * time.Millisecond
+	otherWasFaster = "another connection was faster"
+)
+
+// relieve begins one more connection beside the spare, which is the main attempt and hangs. The one that is ready first carries the Upgrade, and the
+// other is closed. RFC 8305, Section 5, does so with addresses.
+func (m *Machine) relieve(now time.Time) {
+	m.relieveAt = time.Time{}
+	if len(m.attempts) == maxAttempts {
+		return
+	}
+	c := m.newAttempt(Upgrade)
+	c.tls, c.offer, c.ordered = true, []string{http11}, now
+	m.spare, m.relieved = c, true
+	m.order(Connect{Attempt: c.ID, TLS: true, ALPN: c.offer})
+}
+
+// overtake puts the connection that was begun beside a spare in its place.
+func (m *Machine) overtake() {
+	b := m.main
+	b.end(VerdictUnused, otherWasFaster)
+	m.order(Discard{Attempt: b.ID, How: CloseConn})
+	m.main, m.spare = m.spare, nil
 }
 
 // dropSpare closes the spare, if there is one.
@@ -55,15 +101,16 @@ func (m *Machine) dropSpare(reason string) {
 	}
 }
 
-// spareConnected: it waits for the first connection's verdict.
-func (m *Machine) spareConnected(o Connected) {
+// spareConnected: it waits for the first connection's verdict. False: it is no good.
+func (m *Machine) spareConnected(o Connected) bool {
 	b := m.spare
 	b.ALPN = o.ALPN
 	if !strategies[Upgrade].speaks(o.ALPN) {
 		m.dropSpare(fmt.Sprintf("server chose protocol %q (ALPN), offered was %s", o.ALPN, http11))
-		return
+		return false
 	}
 	b.state, b.ready = ready, b.began+connectCost(o, b)
+	return true
 }
 
 // recvSpoke: a server that speaks first on an idle connection, or ends it, has no use for it (some write a 408).
@@ -86,9 +133,18 @@ func (m *Machine) spareFailed(o ConnectFailed) {
 	m.spare = nil
 }
 
-// redo makes a new connection in place of a spare that turned out to be no good when it was needed. There is but one spare.
+// redo makes a new connection in place of a spare that turned out to be no good when it was needed, once: where there is one already, it is that.
 func (m *Machine) redo(now time.Time, a *attempt) bool {
-	if !a.Spare || len(m.attempts) == maxAttempts {
+	switch {
+	case !a.Spare:
+		return false
+	case m.relieved:
+		if m.spare == nil {
+			return false // it has failed before
+		}
+		m.promoteSpare(now)
+		return true
+	case len(m.attempts) == maxAttempts:
 		return false
 	}
 	m.choose(now)

@@ -1,7 +1,8 @@
 package negotiate
 
 // A Store keeps Entries: a memory. Implementations are safe for concurrent use, keep a bounded number of entries, and never fail:
-// what cannot be stored is forgotten. They may block as long as reading or writing a local file takes.
+// what cannot be stored is forgotten. Dials, and whoever reads from their WebSockets, wait for Get and Put: Get may block as long as reading a
+// local file takes, Put had better write behind.
 type Store interface {
 	// Get returns what is known of k, expired findings included.
 	Get(k Key) (Entry, bool)

@@ -10,14 +10,18 @@ func (upgrade) speaks(alpn string) bool { return alpn == http11 || alpn == "" }
 
 func (upgrade) connected(m *Machine, now time.Time, a *attempt) {
 	m.learnHTTP11(now, a)
-	m.dropSpare("the first connection speaks HTTP/1.1")
+	if m.relieved {
+		m.dropSpare(otherWasFaster)
+	} else {
+		m.dropSpare("the first connection speaks HTTP/1.1")
+	}
 	if a.Alt != nil {
 		m.send(a, sent)
 		m.order(SendUpgrade{Attempt: a.ID})
 		m.watch(now, a) // there is the origin to go back to
 		return
 	}
-	m.timer = time.Time{} // there is no other way to go
+	m.timer, m.relieveAt = time.Time{}, time.Time{} // there is no other way to go
 	m.fellBack = true
 	m.send(a, sent)
 	m.order(SendUpgrade{Attempt: a.ID})

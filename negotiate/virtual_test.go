@@ -17,7 +17,7 @@ func TestVirtualDials(t *testing.T) {
 		newWorld(t, *seed).run()
 		return
 	}
-	rungs := make(map[Rung]int)
+	rungs, hung := make(map[Rung]int), 0
 	for s := range uint64(1000) { // ten dials each
 		w := newWorld(t, s+1)
 		w.rungs = rungs
@@ -25,6 +25,10 @@ func TestVirtualDials(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("replay with -seed=%d; so far:\n%s", s+1, strings.Join(w.log, "\n"))
 		}
+		hung += w.hung
+	}
+	if hung < 20 {
+		t.Errorf("only %d dials waited for a spare that hung", hung)
 	}
 	if rungs[H3] < 500 {
 		t.Errorf("only %d dials took h3", rungs[H3])
@@ -41,6 +45,7 @@ type virtualServer struct {
 	frame             bool   // WS_OPEN
 	unknown           string // what it does with a CONNECT that it does not know: "reset", "goaway", "fin", "200", "400", "silence"
 	chatty            bool   // it writes a 408 on an idle connection
+	hangs             bool   // so does the TLS of a spare
 	swapped           bool   // SETTINGS are reported after the answer
 
 	quic   string // what it does with QUIC: "works", "silence", "refuses"
@@ -72,6 +77,7 @@ type world struct {
 	server virtualServer
 	known  Entry
 	rungs  map[Rung]int
+	hung   int // dials that waited for a spare
 
 	network Entry
 	blocked bool // UDP
@@ -103,7 +109,7 @@ func (w *world) randomServer() virtualServer {
 	is := func() bool { return w.r.IntN(2) == 0 }
 	return virtualServer{
 		h2: w.r.IntN(4) > 0, h21: w.r.IntN(4) == 0, wsoverh2: w.r.IntN(4) == 0, connect: is(), frame: w.r.IntN(3) == 0,
-		unknown: []string{"reset", "goaway", "fin", "200", "400", "silence"}[w.r.IntN(6)], chatty: w.r.IntN(5) == 0, swapped: is(),
+		unknown: []string{"reset", "goaway", "fin", "200", "400", "silence"}[w.r.IntN(6)], chatty: w.r.IntN(5) == 0, swapped: is(), hangs: w.r.IntN(8) == 0,
 		quic: []string{"works", "works", "works", "silence", "refuses"}[w.r.IntN(5)], early: []string{"accept", "reject", "425"}[w.r.IntN(3)],
 		late: max(0, w.r.IntN(4)-2), flag3: w.r.IntN(4) > 0, broken: w.r.IntN(4) == 0,
 	}
@@ -150,8 +156,11 @@ func (w *world) dial() {
 		return
 	}
 	got := d.m.RoundTrips()
-	if got*trip+d.waited != d.at {
-		w.t.Errorf("machine counts %d round trips, the clock is at %d ms and waited for %d", got, d.at, d.waited)
+	if got*trip+d.waited+d.hung != d.at {
+		w.t.Errorf("machine counts %d round trips, the clock is at %d ms and waited for %d and %d", got, d.at, d.waited, d.hung)
+	}
+	if d.hung > 4*trip {
+		w.t.Errorf("a spare that hung cost %d ms", d.hung)
 	}
 	if bound := w.bound(f, d, s); got > bound {
 		w.t.Errorf("%d round trips, documented are %d", got, bound)
@@ -162,86 +171,12 @@ func (w *world) dial() {
 	for _, r := range s.Confirm {
 		w.known = w.known.Remember(r, w.now)
 	}
+	if d.hung > 0 {
+		w.hung++
+	}
 	if w.rungs != nil {
 		w.rungs[s.Rung]++
 	}
-}
-
-// bound is the most that is documented for such a dial.
-func (w *world) bound(f Facts, d *virtualDial, result Succeed) int {
-	wasted, ignored := 0, 0 // round trips over QUIC, and before it
-	for _, a := range d.m.Attempts() {
-		c := d.conns[a.ID]
-		switch {
-		case a.Rung != H3 && a.Conn != 0:
-			ignored = 1
-		case a.Rung != H3 && a.Alt != nil:
-			ignored = 3
-		case a.Rung != H3:
-		case a.ID == result.Attempt && (a.Conn != 0 || c.early && c.server.early == "accept"):
-			return ignored + wasted + 1
-		case a.ID == result.Attempt && c.early && c.server.early == "425":
-			return ignored + wasted + 2
-		case a.ID == result.Attempt:
-			return ignored + wasted + 2 + c.server.late
-		case a.Conn != 0:
-			wasted++
-		case a.Verdict == VerdictUnused || c.quiet:
-		case a.Verdict == string(Transport):
-			wasted++ // at most: not beside TCP
-		default:
-			wasted += 2 + c.server.late
-		}
-	}
-	// What is known may expire while the dial is under way.
-	return wasted + max(w.boundTCP(f, d, w.now), w.boundTCP(f, d, d.clock()))
-}
-
-func (w *world) boundTCP(f Facts, d *virtualDial, at time.Time) int {
-	has := func(f func(Order) bool) bool { return slices.ContainsFunc(d.log, f) }
-	spare := slices.ContainsFunc(d.m.Attempts(), func(a Attempt) bool { return a.Spare && a.Reason != quicWasFaster })
-	live := has(func(o Order) bool { l, ok := o.(UseLive); return ok && !d.conns[l.Attempt].quic })
-	dropped := has(func(o Order) bool { _, ok := o.(DropAlternative); return ok })
-	s, known := w.server, func(r Rung) Verdict { return f.Known.Verdict(r, at) }
-	n := 6
-	switch {
-	case live && has(func(o Order) bool { c, ok := o.(Connect); return ok && !c.QUIC }):
-		n = 4 // a proposal that was ignored
-	case live:
-		n = 1
-	case w.policy.allows(Token), !s.h2 && !s.h21, !w.policy.allows(H21) && !w.policy.allows(Settings) && !w.policy.allows(Frame):
-		n = 3
-	case w.policy.allows(H21) && s.h21 && known(H21) != No:
-		n = 3
-	case w.policy.allows(Frame) && known(Frame) != No:
-		if s.frame {
-			n = 3
-		} else if spare && !s.chatty {
-			n = 4
-		}
-	case known(Settings) == No:
-		n = 3
-	case w.policy.allows(Assume) && known(Assume) != No:
-		if s.connect {
-			n = 3
-		} else if spare && !s.chatty {
-			n = 4
-		}
-	case s.connect:
-		n = 4
-	case !w.policy.allows(Settings):
-		n = 5 // a lone rung
-	}
-	if w.policy.allows(H21) && known(H21) != No && !w.policy.allows(Token) && (known(Settings) == No || !w.policy.allows(Settings)) {
-		n = max(n, 5) // offers h2 beside it
-	}
-	if has(func(o Order) bool { c, ok := o.(Connect); return ok && c.Alt != nil && !c.QUIC }) {
-		n = max(n, 4) // it asks first, or ignores a proposal
-	}
-	if dropped {
-		n += 3 // found out as late as by the answer; a stale entry at 2
-	}
-	return n
 }
 
 // A virtualDial is an executor in virtual time: at counts milliseconds.
@@ -259,6 +194,9 @@ type virtualDial struct {
 	quic   *virtualConn
 	raced  []*virtualConn // all that were
 	waited int
+
+	hanging *virtualConn // the spare
+	hung    int          // how long it was waited for
 }
 
 func (d *virtualDial) clock() time.Time { return d.now.Add(time.Duration(d.at) * time.Millisecond) }
@@ -312,6 +250,9 @@ func (d *virtualDial) after(n int, c *virtualConn, o Outcome) {
 
 // give up c: nothing of it is reported any more.
 func (d *virtualDial) giveUp(c *virtualConn) {
+	if d.hanging == c {
+		d.hanging = nil
+	}
 	d.events = slices.DeleteFunc(d.events, func(e virtualEvent) bool { return e.conn == c })
 }
 
@@ -419,7 +360,14 @@ func (d *virtualDial) connect(o Connect) {
 			d.waited = 0 // it has failed, after a round trip
 		}
 	}
-	d.after(1, c, Reached{Attempt: o.Attempt, RTT: time.Second})
+	if d.hanging != nil && !o.Probe {
+		d.hung = d.at - d.waited - d.m.RoundTrips()*trip
+	}
+	d.after(1, c, Reached{Attempt: o.Attempt, RTT: trip * time.Millisecond})
+	if o.Spare && c.server.hangs {
+		d.hanging = c
+		return
+	}
 	if c.alpn = c.server.choose(o.ALPN); c.alpn == "" {
 		d.after(2, c, ConnectFailed{Attempt: o.Attempt, Step: StepTLS})
 		return

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A cache holds answers until they expire, those without records too. The zero value is empty and ready.
+// A cache holds answers until they expire, those without records too, and failures to get one. The zero value is empty and ready.
 type cache struct {
 	mu      sync.Mutex
 	entries map[string]entry // Invariant: at most maxEntries
@@ -13,29 +13,45 @@ type cache struct {
 
 type entry struct {
 	records []HTTPS
+	failed  error // instead of an answer
 	expires time.Time
 }
 
-// get returns copies of the records, whose TTL is what is left at now.
-func (c *cache) get(name string, now time.Time) (records []HTTPS, ok bool) {
+// get returns copies of the records, whose TTL is what is left at now, or why there is no answer.
+func (c *cache) get(name string, now time.Time) (records []HTTPS, failed error, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.entries[name]
 	if !ok || e.left(now) <= 0 {
-		return nil, false
+		return nil, nil, false
 	}
-	return e.at(now), true
+	return e.at(now), e.failed, true
 }
 
 // put keeps records for ttl, and returns what get would.
 func (c *cache) put(name string, records []HTTPS, ttl time.Duration, now time.Time) []HTTPS {
-	e := entry{records, now.Add(ttl)}
+	e := entry{records: records, expires: now.Add(ttl)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ttl <= 0 {
 		delete(c.entries, name)
 		return e.at(now)
 	}
+	c.set(name, e, now)
+	return e.at(now)
+}
+
+// putFailure keeps err for failureTTL, unless another lookup has got an answer meanwhile.
+func (c *cache) putFailure(name string, err error, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.entries[name]; !ok || e.left(now) <= 0 {
+		c.set(name, entry{failed: err, expires: now.Add(failureTTL)}, now)
+	}
+}
+
+// set needs mu held.
+func (c *cache) set(name string, e entry, now time.Time) {
 	if c.entries == nil {
 		c.entries = make(map[string]entry)
 	}
@@ -43,7 +59,6 @@ func (c *cache) put(name string, records []HTTPS, ttl time.Duration, now time.Ti
 		c.makeRoom(now)
 	}
 	c.entries[name] = e
-	return e.at(now)
 }
 
 // makeRoom drops what has expired, or else what does so next.
@@ -77,4 +92,9 @@ func (e entry) at(now time.Time) []HTTPS {
 	return records
 }
 
-const maxEntries = 1000
+const (
+	maxEntries = 1000
+	// failureTTL: RFC 9520, Section 3.2, wants a second at least and five minutes at most. Choice: short, since a network that is back is worth
+	// finding out, and long enough that dials which are tried again and again do not each wait for a server that does not answer.
+	failureTTL = 5 * time.Second
+)

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -75,7 +76,7 @@ func TestCacheWhenTheClockIsSet(t *testing.T) {
 		c.put("a.", []HTTPS{{Priority: 1}}, ttl, then)
 		for _, after := range []time.Duration{0, 4 * time.Minute, ttl} {
 			left := ttl - after - max(jump, 0)
-			records, ok := c.get("a.", simnet.SetWall(then.Add(after), jump))
+			records, _, ok := c.get("a.", simnet.SetWall(then.Add(after), jump))
 			if ok != (left > 0) || ok && records[0].TTL != left {
 				t.Errorf("after %v and a jump of %v: %+v, %v; want a TTL of %v", after, jump, records, ok, left)
 			}
@@ -111,20 +112,50 @@ func TestCacheBounded(t *testing.T) {
 		c.put(fmt.Sprint(i), nil, time.Duration(i+10)*time.Second, now)
 	}
 	c.put("one more", nil, time.Minute, now)
-	if _, ok := c.get("0", now); ok || len(c.entries) != maxEntries {
+	if _, _, ok := c.get("0", now); ok || len(c.entries) != maxEntries {
 		t.Errorf("%d entries, the one that expires next among them: %v", len(c.entries), ok)
 	}
 	c.put("999", nil, time.Hour, now)
-	if _, ok := c.get("1", now); !ok {
+	if _, _, ok := c.get("1", now); !ok {
 		t.Error("an entry went for one that was there")
 	}
 	later := now.Add(30 * time.Second)
 	c.put("later", nil, time.Minute, later)
-	if _, ok := c.get("one more", later); !ok || len(c.entries) != maxEntries-20+1 {
+	if _, _, ok := c.get("one more", later); !ok || len(c.entries) != maxEntries-20+1 {
 		t.Errorf("%d entries, want %d that have not expired", len(c.entries), maxEntries-20+1)
 	}
 	c.put("later", nil, 0, later)
-	if _, ok := c.get("later", later); ok {
+	if _, _, ok := c.get("later", later); ok {
 		t.Error("an entry outlived an answer without a TTL")
+	}
+}
+
+// A failure is no answer: it replaces none, gives way to the first, and is kept for five seconds.
+func TestCacheOfFailures(t *testing.T) {
+	var c cache
+	now, failure := time.Now(), errors.New("no luck")
+	c.put("a.", []HTTPS{{Priority: 1}}, time.Minute, now)
+	c.putFailure("a.", failure, now)
+	if records, failed, _ := c.get("a.", now); len(records) != 1 || failed != nil {
+		t.Errorf("a failure has replaced an answer: %v, %v", records, failed)
+	}
+	later := now.Add(time.Minute)
+	c.putFailure("a.", failure, later)
+	if _, failed, ok := c.get("a.", later.Add(5*time.Second-1)); failed != failure || !ok {
+		t.Errorf("the failure is not kept: %v, %v", failed, ok)
+	}
+	if _, _, ok := c.get("a.", later.Add(5*time.Second)); ok {
+		t.Error("the failure is kept for too long")
+	}
+	c.putFailure("a.", failure, later)
+	c.put("a.", nil, time.Minute, later)
+	if _, failed, ok := c.get("a.", later); failed != nil || !ok {
+		t.Errorf("the failure outlives an answer: %v, %v", failed, ok)
+	}
+	for i := range maxEntries + 10 {
+		c.putFailure(fmt.Sprint(i), failure, later)
+	}
+	if len(c.entries) > maxEntries {
+		t.Errorf("%d entries", len(c.entries))
 	}
 }

@@ -36,8 +36,9 @@ type Resolver struct {
 // single label: search lists are not applied). An error means that it is unknown whether there are any, and is a
 // *net.DNSError; records of which one is malformed are an error too. Either way the client connects as if there were none.
 //
-// It blocks until an answer, ctx or Timeout. Answers are cached as long as their TTL allows, at most a day; errors
-// are not. RFC 9460, Sections 2 and 3.
+// It blocks until an answer, ctx or Timeout. Answers are cached as long as their TTL allows, at most a day; that there is nothing at most an
+// hour (RFC 2308, Section 5); that no server has given a good answer for five seconds (RFC 9520). What ctx has ended is not cached.
+// RFC 9460, Sections 2 and 3.
 func (r *Resolver) LookupHTTPS(ctx context.Context, host, port string) ([]HTTPS, error) {
 	name, err := queryName(host, port)
 	if err != nil {
@@ -46,10 +47,16 @@ func (r *Resolver) LookupHTTPS(ctx context.Context, host, port string) ([]HTTPS,
 	if name == "" {
 		return nil, nil
 	}
-	records, ok := r.cache.get(name, time.Now())
-	if !ok {
+	records, failed, ok := r.cache.get(name, time.Now())
+	switch {
+	case failed != nil:
+		return nil, dnsError(name, failed)
+	case !ok:
 		found, err := r.resolve(ctx, name)
 		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, errNoServer) {
+				r.cache.putFailure(name, err, time.Now())
+			}
 			return nil, dnsError(name, err)
 		}
 		records = r.cache.put(name, found.records, found.ttl, time.Now())
@@ -69,11 +76,11 @@ func (r *Resolver) resolve(ctx context.Context, name string) (*answer, error) {
 	if servers == nil {
 		var err error
 		if servers, err = systemServers(); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errNoServer, err)
 		}
 	}
 	if len(servers) == 0 {
-		return nil, errors.New("no DNS server is known")
+		return nil, errNoServer
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout())
 	defer cancel()
@@ -128,6 +135,9 @@ func dnsError(name string, err error) error {
 	e.IsTimeout = errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 	return e
 }
+
+// errNoServer costs no query, so it is not cached.
+var errNoServer = errors.New("no DNS server is known")
 
 // hostOf is name without the dot at its end.
 func hostOf(name string) string { return strings.TrimSuffix(name, ".") }

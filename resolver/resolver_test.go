@@ -304,8 +304,19 @@ func TestServerFails(t *testing.T) {
 				if e.Server != server || e.Name != "example.com" || e.IsTimeout != (c.took > time.Second) {
 					t.Errorf("%+v", e)
 				}
+				// The server is not asked again for a while, whatever it would say now.
 				s.onQuery(nil)
-				wantTargets(t, r, "443", "1 a.test") // the error was not cached
+				asked := len(s.asked())
+				for _, wait := range []time.Duration{0, failureTTL - 1} {
+					time.Sleep(wait)
+					start = time.Now()
+					again := wantError(t, r, c.error)
+					if took, n := time.Since(start), len(s.asked()); took != 0 || n != asked || again == e || *again != *e {
+						t.Errorf("after %v it took %v and %d queries: %+v", wait, took, n-asked, again)
+					}
+				}
+				time.Sleep(time.Nanosecond)
+				wantTargets(t, r, "443", "1 a.test")
 			})
 		})
 	}
@@ -385,6 +396,9 @@ func TestCancelled(t *testing.T) {
 		if !errors.As(err, &e) || !e.IsTimeout || time.Since(start) != time.Second/4 {
 			t.Errorf("%v after %v, want a timeout after 250ms", err, time.Since(start))
 		}
+		// Neither says anything about the server.
+		s.onQuery(nil)
+		wantTargets(t, r, "443")
 	})
 }
 

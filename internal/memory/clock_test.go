@@ -53,6 +53,7 @@ func TestFileOfAnotherClock(t *testing.T) {
 					f := open()
 					e, _ := f.Get(key(i))
 					f.Put(key(i), e.Remember(r, time.Now()))
+					f.Flush()
 				}
 				if tt.want == negotiate.No {
 					time.Sleep(max(tt.since+1, 0)) // later than it

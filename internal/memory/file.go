@@ -13,24 +13,31 @@ import (
 
 // A File is a memory in a file that any number of processes use at once. It is safe for concurrent use.
 //
-// Reading costs a stat while the file is as it was last seen. A change is on disk when Put or Delete returns: under an advisory lock
-// (a file beside it, with ".lock" appended) the file is read, merged, written anew beside the old one, and put in its place. So
-// readers need no lock, and a crash leaves either the old file or the new.
+// Reading costs a stat while the file is as it was last seen. What is Put is known to this process at once and written behind, by a goroutine
+// that lives as long as there is something to write; what comes meanwhile goes into the next write. Under an advisory lock (a file beside
+// it, with ".lock" appended) the file is read, merged, written anew beside the old one, and put in its place. So readers need no lock, and a
+// process that dies leaves either the old file or the new. Who is about to end calls Flush.
 //
 // What cannot be written stays in this process and is written with the next change that can be.
+//
+//	Put --> unsaved --> writeBehind: change --written--> another while there is something unsaved; then gone
+//	                                        --failed---> OnError; gone until the next Put
 type File struct {
 	path  string
 	limit int
 	fail  func(error)
 
-	writing chan struct{} // holds a token while somebody writes
+	writing chan struct{} // holds a token while somebody writes to the file
 
 	mu      sync.Mutex
 	seen    fs.FileInfo // of the file that cached was read from; nil: there was none
 	loaded  bool
 	cached  map[negotiate.Key]negotiate.Entry // Invariant: never changed, but replaced
-	unsaved map[negotiate.Key]unsaved
+	unsaved map[negotiate.Key]unsaved         // Invariant: at most limit
 	puts    uint64
+	writes  uint64 // of the file, by this File
+	behind  bool   // there is a goroutine in writeBehind
+	told    uint64 // the puts that OnError knows not to be written
 }
 
 // An unsaved entry has been put and not yet been written. put tells it from a later one with the same key.
@@ -44,7 +51,7 @@ type FileOptions struct {
 	// Limit is how many origins the file holds at most; 0: DefaultLimit.
 	Limit int
 	// OnError is told what went wrong: a file that is no memory (it is put aside with ".bad" appended, and a new one begun), or one that
-	// cannot be read, locked or written. It must not block. Nil: nobody is told.
+	// cannot be read, locked or written. It must not block, and is called by any goroutine. Nil: nobody is told.
 	OnError func(error)
 }
 
@@ -62,23 +69,69 @@ func NewFile(path string, o FileOptions) *File {
 
 // Get implements negotiate.Store.
 func (f *File) Get(k negotiate.Key) (negotiate.Entry, bool) {
-	e, ok := f.current()[k]
+	f.refresh()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.cached[k]
+	if u, put := f.unsaved[k]; put && ok {
+		return negotiate.Merge(e, u.entry), true
+	} else if put {
+		return u.entry, true
+	}
 	return e, ok
 }
 
-// Put implements negotiate.Store.
+// Put implements negotiate.Store. It waits for no file.
 func (f *File) Put(k negotiate.Key, e negotiate.Entry) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if old, ok := f.unsaved[k]; ok {
 		e = negotiate.Merge(old.entry, e)
+	} else if len(f.unsaved) >= f.limit {
+		f.forgetOldest()
 	}
 	f.puts++
 	f.unsaved[k] = unsaved{e, f.puts}
-	f.mu.Unlock()
-	f.change(nil)
+	if !f.behind {
+		f.behind = true
+		go f.writeBehind()
+	}
 }
 
-// Delete implements negotiate.Store.
+// forgetOldest gives up what was put first of what could not be written. Called with mu held.
+func (f *File) forgetOldest() {
+	var oldest negotiate.Key
+	first := f.puts + 1
+	for k, u := range f.unsaved {
+		if u.put < first {
+			oldest, first = k, u.put
+		}
+	}
+	delete(f.unsaved, oldest)
+}
+
+// writeBehind writes until nothing is unsaved, or what is cannot be written.
+func (f *File) writeBehind() {
+	for {
+		f.mu.Lock()
+		puts := f.puts
+		f.mu.Unlock()
+		err := f.change(nil)
+		f.mu.Lock()
+		if len(f.unsaved) == 0 || err != nil && f.puts == puts {
+			f.behind = false
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+	}
+}
+
+// Flush returns when what was Put before is in the file. It tries again what could not be written; the error says why it still cannot. It waits
+// for other processes that write, five seconds at most.
+func (f *File) Flush() error { return f.change(nil) }
+
+// Delete implements negotiate.Store. It returns when the file is written.
 func (f *File) Delete(k negotiate.Key) {
 	f.mu.Lock()
 	delete(f.unsaved, k)
@@ -87,15 +140,27 @@ func (f *File) Delete(k negotiate.Key) {
 }
 
 // List implements negotiate.Store.
-func (f *File) List() []negotiate.Item { return items(f.current(), f.limit) }
+func (f *File) List() []negotiate.Item {
+	f.refresh()
+	f.mu.Lock()
+	entries := merged(f.cached, f.unsaved)
+	f.mu.Unlock()
+	return items(entries, f.limit)
+}
 
-// current returns what the file says, read again if it has changed, and what could not be written to it.
-func (f *File) current() map[negotiate.Key]negotiate.Entry {
-	info, err := os.Stat(f.path)
-	if err != nil {
-		info = nil
-	}
-	if !f.hasSeen(info) {
+// refresh reads the file again if it has changed.
+func (f *File) refresh() {
+	for again := true; again; {
+		f.mu.Lock()
+		writes := f.writes
+		f.mu.Unlock()
+		info, err := os.Stat(f.path)
+		if err != nil {
+			info = nil
+		}
+		if f.hasSeen(info) {
+			return
+		}
 		entries, read, err := f.lockAndRead()
 		if err != nil {
 			f.fail(err)
@@ -103,29 +168,34 @@ func (f *File) current() map[negotiate.Key]negotiate.Entry {
 				read = info // say it once
 			}
 		}
-		f.saw(entries, read)
+		f.mu.Lock()
+		// What was read may be older than what was written meanwhile, and is not unsaved any more.
+		if again = f.writes != writes; !again {
+			f.saw(entries, read)
+		}
+		f.mu.Unlock()
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.unsaved) == 0 {
-		return f.cached
-	}
-	return merged(f.cached, f.unsaved)
 }
 
 // change writes the file with what is unsaved and after edit, if not nil.
-func (f *File) change(edit func(map[negotiate.Key]negotiate.Entry)) {
+func (f *File) change(edit func(map[negotiate.Key]negotiate.Entry)) error {
 	f.writing <- struct{}{}
 	defer func() { <-f.writing }()
 	f.mu.Lock()
-	taken := maps.Clone(f.unsaved)
+	taken, puts := maps.Clone(f.unsaved), f.puts
 	f.mu.Unlock()
 	if len(taken) == 0 && edit == nil {
-		return // whoever wrote before has written it too
+		return nil // whoever wrote before has written it too
 	}
 	if err := f.rewrite(taken, edit); err != nil {
-		f.fail(err)
-		return
+		f.mu.Lock()
+		tell := f.told < puts || edit != nil
+		f.told = puts
+		f.mu.Unlock()
+		if tell {
+			f.fail(err)
+		}
+		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,6 +204,7 @@ func (f *File) change(edit func(map[negotiate.Key]negotiate.Entry)) {
 			delete(f.unsaved, k)
 		}
 	}
+	return nil
 }
 
 // rewrite replaces the file. Only one goroutine is in it at a time.
@@ -161,14 +232,15 @@ func (f *File) rewrite(add map[negotiate.Key]unsaved, edit func(map[negotiate.Ke
 	if info, err = f.write(list); err != nil {
 		return fmt.Errorf("memory: %w", err)
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writes++
 	f.saw(byKey(list), info)
 	return nil
 }
 
-// saw notes what the file holds.
+// saw notes what the file holds. Called with mu held.
 func (f *File) saw(entries map[negotiate.Key]negotiate.Entry, info fs.FileInfo) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.cached, f.seen, f.loaded = entries, info, true
 }
 

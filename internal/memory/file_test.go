@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/weftws/weft/negotiate"
 )
 
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 		hammer(path, n)
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // hammer writes to the same few origins as all the others do, each with a rung of its own, and reads in between.
@@ -49,6 +51,7 @@ func hammer(path string, n int) {
 			os.Exit(1)
 		}
 	}
+	f.Flush()
 }
 
 // Many processes at once: nobody's word is lost, and whenever somebody looks the file is whole.
@@ -118,7 +121,9 @@ func TestMode(t *testing.T) {
 		t.Skip("file modes mean nothing on Windows")
 	}
 	path := filepath.Join(t.TempDir(), "memory")
-	NewFile(path, FileOptions{}).Put(key(1), said(negotiate.Settings, 1))
+	f := NewFile(path, FileOptions{})
+	f.Put(key(1), said(negotiate.Settings, 1))
+	f.Flush()
 	info, err := os.Stat(path)
 	if err != nil || info.Mode() != 0o600 {
 		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
@@ -147,6 +152,9 @@ func TestForeignFile(t *testing.T) {
 				}
 			}
 			f.Put(key(1), said(negotiate.Settings, 1))
+			if err := f.Flush(); err != nil {
+				t.Error(err)
+			}
 			if len(errs) != 1 || !strings.Contains(errs[0].Error(), "is no memory") {
 				t.Errorf("errors %v, want one", errs)
 			}
@@ -166,6 +174,7 @@ func TestSeesChanges(t *testing.T) {
 	a, b := NewFile(path, FileOptions{}), NewFile(path, FileOptions{})
 	for i := range 20 {
 		a.Put(key(1), said(negotiate.Settings, i))
+		a.Flush()
 		if e, ok := b.Get(key(1)); !ok || !e.Used.Equal(epoch.Add(time.Duration(i)*time.Second)) {
 			t.Fatalf("change %d: %+v", i, e)
 		}
@@ -175,6 +184,7 @@ func TestSeesChanges(t *testing.T) {
 		t.Error("deleting is not seen")
 	}
 	a.Put(key(1), said(negotiate.Settings, 1))
+	a.Flush()
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -190,8 +200,8 @@ func TestUnwritable(t *testing.T) {
 	var errs []error
 	f := NewFile(path, FileOptions{OnError: func(err error) { errs = append(errs, err) }})
 	f.Put(key(1), said(negotiate.Settings, 1))
-	if len(errs) != 1 || !errors.Is(errs[0], fs.ErrNotExist) {
-		t.Errorf("errors %v, want one", errs)
+	if err := f.Flush(); !errors.Is(err, fs.ErrNotExist) || len(errs) != 1 || !errors.Is(errs[0], fs.ErrNotExist) {
+		t.Errorf("%v; errors %v, want one", err, errs)
 	}
 	if _, ok := f.Get(key(1)); !ok {
 		t.Error("forgotten")
@@ -200,6 +210,9 @@ func TestUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Put(key(2), said(negotiate.Settings, 2))
+	if err := f.Flush(); err != nil {
+		t.Error(err)
+	}
 	if got := NewFile(path, FileOptions{}).List(); len(got) != 2 || len(errs) != 1 {
 		t.Errorf("stored %+v, errors %v", got, errs)
 	}

@@ -112,10 +112,8 @@ func (f *File) write(list []negotiate.Item) (info fs.FileInfo, err error) {
 			os.Remove(temp.Name())
 		}
 	}()
+	// Choice: no Sync. What a machine that loses power may lose is what dials find out again, and the file that it may leave is put aside.
 	_, err = temp.Write(append(b, '\n'))
-	if err == nil {
-		err = temp.Sync()
-	}
 	if cerr := temp.Close(); err == nil {
 		err = cerr
 	}
@@ -125,6 +123,5 @@ func (f *File) write(list []negotiate.Item) (info fs.FileInfo, err error) {
 	if err != nil {
 		return nil, err
 	}
-	syncDir(dir)
 	return os.Stat(f.path)
 }

@@ -20,6 +20,7 @@ func FuzzFile(f *testing.F) {
 	seed.Put(key(1), said(negotiate.Settings, 1))
 	seed.Put(key(2), said(negotiate.H3, 2))
 	seed.Put(negotiate.NetworkKey("home"), said(negotiate.H3, 2))
+	seed.Flush()
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		f.Fatal(err)
@@ -46,6 +47,9 @@ func FuzzFile(f *testing.F) {
 		file.Delete(key(3))
 		latest := time.Now() // what was written last is not evicted, whatever time there is in the file
 		file.Put(key(3), negotiate.Entry{}.Remember(negotiate.Remember{Rung: negotiate.Frame, Verdict: negotiate.Yes, TTL: time.Hour}, latest))
+		if err := file.Flush(); err != nil {
+			t.Error(err)
+		}
 
 		switch {
 		case len(complaints) > 1:

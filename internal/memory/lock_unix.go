@@ -9,34 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockToRead: a file that is open can be replaced.
-const lockToRead = false
+const (
+	canLock    = true
+	lockToRead = false // a file that is open can be replaced
+)
 
-// lock waits until this process alone holds the lock file. The lock ends with the process, too.
-func lock(path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
+func tryLock(file *os.File) error {
 	for {
-		err = unix.Flock(int(file.Fd()), unix.LOCK_EX)
-		if err == nil {
-			return func() { file.Close() }, nil
-		}
-		if !errors.Is(err, unix.EINTR) {
-			file.Close()
-			return nil, err
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return errLocked
+		case !errors.Is(err, unix.EINTR):
+			return err
 		}
 	}
 }
 
-// syncDir makes a rename last. Some file systems cannot; nothing can be done about it.
-func syncDir(dir string) {
-	if dir == "" {
-		dir = "."
-	}
-	if d, err := os.Open(dir); err == nil {
-		d.Sync()
-		d.Close()
-	}
-}
+// unlockFile: closing it does.
+func unlockFile(*os.File) {}

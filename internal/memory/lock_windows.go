@@ -1,30 +1,25 @@
 package memory
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/windows"
 )
 
-// lockToRead: a file that somebody has open cannot be replaced.
-const lockToRead = true
+const (
+	canLock    = true
+	lockToRead = true // a file that somebody has open cannot be replaced
+)
 
-// lock waits until this process alone holds the lock file. The lock ends with the process, too.
-func lock(path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+func tryLock(file *os.File) error {
+	err := windows.LockFileEx(windows.Handle(file.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
+	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
+		return errLocked
 	}
-	h := windows.Handle(file.Fd())
-	if err := windows.LockFileEx(h, windows.LOCKFILE_EXCLUSIVE_LOCK, 0, 1, 0, new(windows.Overlapped)); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return func() {
-		windows.UnlockFileEx(h, 0, 1, 0, new(windows.Overlapped))
-		file.Close()
-	}, nil
+	return err
 }
 
-// syncDir: a rename lasts.
-func syncDir(string) {}
+func unlockFile(file *os.File) {
+	windows.UnlockFileEx(windows.Handle(file.Fd()), 0, 1, 0, new(windows.Overlapped))
+}

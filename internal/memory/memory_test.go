@@ -32,7 +32,9 @@ func said(r negotiate.Rung, i int) negotiate.Entry {
 func stores(t *testing.T, limit int, f func(t *testing.T, s negotiate.Store)) {
 	t.Run("Map", func(t *testing.T) { f(t, NewMap(limit)) })
 	t.Run("File", func(t *testing.T) {
-		f(t, NewFile(filepath.Join(t.TempDir(), "memory"), FileOptions{Limit: limit, OnError: func(err error) { t.Error(err) }}))
+		s := NewFile(filepath.Join(t.TempDir(), "memory"), FileOptions{Limit: limit, OnError: func(err error) { t.Error(err) }})
+		defer s.Flush() // before its folder goes
+		f(t, s)
 	})
 }
 
@@ -71,6 +73,9 @@ func TestLimit(t *testing.T) {
 		}
 		s.Put(key(2), said(negotiate.Frame, 9))
 		s.Put(key(5), said(negotiate.Frame, 10))
+		if f, ok := s.(*File); ok {
+			f.Flush()
+		}
 		var got []negotiate.Key
 		for _, i := range s.List() {
 			got = append(got, i.Key)
