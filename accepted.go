@@ -150,6 +150,9 @@ type acceptedTCP struct {
 	accepted
 }
 
+// NetConn returns what the listener accepted.
+func (c *acceptedTCP) NetConn() net.Conn { return c.TCPConn }
+
 // Read implements net.Conn.
 func (c *acceptedTCP) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
@@ -188,6 +191,9 @@ type acceptedConn struct {
 	net.Conn
 	accepted
 }
+
+// NetConn returns what the listener accepted.
+func (c *acceptedConn) NetConn() net.Conn { return c.Conn }
 
 // Read implements net.Conn.
 func (c *acceptedConn) Read(p []byte) (int, error) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -234,5 +236,40 @@ func TestAcceptRefuses(t *testing.T) {
 		if res.StatusCode != http.StatusUpgradeRequired || len(b) == 0 {
 			t.Errorf("a plain GET got %s: %s", res.Status, b)
 		}
+	})
+}
+
+// The listener's connection is found under the one that ConnContext gets, also where no address is counted.
+func TestNetConnOfServer(t *testing.T) {
+	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+		found := make(chan net.Conn, 1)
+		cert, _ := simnet.Certificate("example.com")
+		s := &weft.Server{
+			TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, ErrorLog: log.New(io.Discard, "", 0),
+			ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+				for {
+					u, ok := c.(interface{ NetConn() net.Conn })
+					if !ok {
+						break
+					}
+					c = u.NetConn()
+				}
+				found <- c
+				return ctx
+			},
+		}
+		l := n.Listen(serverAddr)
+		served := make(chan error, 1)
+		go func() { served <- s.ServeTLS(l, "", "") }()
+		c, err := n.Dial(serverAddr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if nc, ok := (<-found).(*simnet.Conn); !ok {
+			t.Errorf("found %T", nc)
+		}
+		c.Close()
+		s.Close()
+		<-served
 	})
 }
