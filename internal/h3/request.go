@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/quic-go/quic-go"
+
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -16,6 +18,12 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	sc := r.Context().Value(connKey{}).(*serverConn)
 	sc.add(1)
 	defer sc.add(-1)
+	taken := false // the stream, whose end is accounted for then
+	defer func() {
+		if !taken {
+			sc.chargeRequest(w, r)
+		}
+	}()
 	defer func() {
 		if v := recover(); v != nil {
 			if v != http.ErrAbortHandler {
@@ -24,15 +32,18 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // quic-go resets the stream
 		}
 	}()
-	early := !sc.handshakeDone()
+	early := !handshakeDone(sc.q)
 	switch {
 	case isExtended(r) && (r.Proto != "websocket" || !s.ConnectProtocol):
 		// "If a server advertises support for Extended CONNECT but receives an Extended CONNECT request with a ":protocol" value that
 		// is unknown or is not supported, the server SHOULD respond to the request with a 501 (Not Implemented) status code."
 		// RFC 9220, Section 3.
+		if s.UnknownProtocol != nil && r.Proto != "websocket" {
+			s.UnknownProtocol(r, r.Proto)
+		}
 		http.Error(w, fmt.Sprintf("no protocol %q here", r.Proto), http.StatusNotImplemented)
 	case isExtended(r):
-		s.serveConnect(sc, w, r, early)
+		s.serveConnect(sc, w, r, early, &taken)
 	case early && !safe(r.Method):
 		// "A 425 (Too Early) status code indicates that the server is unwilling to risk processing a request that might be
 		// replayed." RFC 8470, Section 5.2.
@@ -47,15 +58,6 @@ func (s *Server) handler() http.Handler {
 		return http.DefaultServeMux
 	}
 	return s.Handler
-}
-
-func (sc *serverConn) handshakeDone() bool {
-	select {
-	case <-sc.q.HandshakeComplete():
-		return true
-	default:
-		return false
-	}
 }
 
 // isExtended reports whether r is an Extended CONNECT, whose :protocol quic-go puts into Proto.
@@ -73,14 +75,14 @@ func safe(method string) bool {
 }
 
 // serveConnect shows an Extended CONNECT as a GET with Upgrade.
-func (s *Server) serveConnect(sc *serverConn, w http.ResponseWriter, r *http.Request, early bool) {
+func (s *Server) serveConnect(sc *serverConn, w http.ResponseWriter, r *http.Request, early bool, taken *bool) {
 	ex := &exchange{w: w, sc: sc, early: early}
+	defer func() { *taken = ex.end() }()
 	r = r.WithContext(transport.WithAcceptor(r.Context(), ex))
 	ex.r = r
 	r.Method, r.Proto, r.Body, r.ContentLength = http.MethodGet, "HTTP/3.0", http.NoBody, 0
 	r.Header["Upgrade"] = []string{"websocket"}
 	r.Header["Connection"] = []string{"Upgrade"}
-	defer ex.end()
 	s.handler().ServeHTTP(ex, r)
 	ex.finish()
 }
@@ -131,6 +133,9 @@ func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 		ConnID: sc.id, LocalAddr: sc.q.LocalAddr(), RemoteAddr: sc.q.RemoteAddr(),
 	}, sc.srv.WriteTimeout)
 	if err != nil {
+		if _, ok := errors.AsType[*quic.StreamError](err); ok {
+			sc.chargeReset()
+		}
 		sc.add(-1)
 		return nil, sc.lost(err)
 	}
@@ -200,10 +205,12 @@ func (ex *exchange) finish() {
 	}
 }
 
-func (ex *exchange) end() {
+// end says that the handler has returned. It reports whether the stream was taken.
+func (ex *exchange) end() bool {
 	ex.mu.Lock()
+	defer ex.mu.Unlock()
 	ex.done = true
-	ex.mu.Unlock()
+	return ex.accepted
 }
 
 var _ http.Flusher = (*exchange)(nil)
