@@ -37,14 +37,9 @@ func (s *Server) exceeded(remote net.Addr, l Limit, format string, a ...any) {
 	}
 }
 
-// chargeRequest counts r, whose handler has returned, if its stream has ended before: the client has stopped it, or has made quic-go reset it
-// (MadeYouReset). That ends r's context.
-func (sc *serverConn) chargeRequest(w http.ResponseWriter, r *http.Request) {
-	if r.Context().Err() == nil || sc.q.Context().Err() != nil || sc.base != nil && sc.base.Err() != nil {
-		return
-	}
-	// A stream that was taken over is ended by whoever took it. On another one that has ended this writes nothing.
-	if _, err := w.Write(nil); err != http.ErrHijacked {
+// chargeRequest counts r, whose handler has returned, if its stream has ended early, and nothing else has ended it.
+func (sc *serverConn) chargeRequest(w *answer, r *http.Request) {
+	if w.endedEarly(r) && sc.q.Context().Err() == nil && (sc.base == nil || sc.base.Err() == nil) {
 		sc.chargeReset()
 	}
 }

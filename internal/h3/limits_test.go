@@ -129,6 +129,9 @@ func resetHandler(t *testing.T) http.Handler {
 				w.Write(make([]byte, 4096))
 				time.Sleep(time.Millisecond)
 			}
+		case "/events":
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
 		case "/echo":
 			if s := takeStream(t, r); s != nil {
 				echo(s)
@@ -208,7 +211,18 @@ func TestResets(t *testing.T) {
 	}{
 		"a request, reset and stopped": {open: get("/wait"), end: both},
 		"a request, stopped":           {open: get("/wait"), end: stop},
-		"a download, stopped":          {open: get("/download"), end: stop},
+		"a request, stopped in the same packet": {open: func(c client) *http3.RequestStream {
+			s, err := c.q.OpenStream()
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			s.Write(headersOf(":method", "GET", ":scheme", "https", ":authority", serverName, ":path", "/"))
+			s.Close()
+			s.CancelRead(cancelled)
+			return nil
+		}},
+		"a stream of events, stopped": {open: get("/events"), end: stop},
+		"a download, stopped":         {open: get("/download"), end: stop},
 		"more than content-length": {open: func(c client) *http3.RequestStream {
 			s, err := c.q.OpenStream()
 			if err != nil {

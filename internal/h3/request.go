@@ -8,22 +8,16 @@ import (
 	"runtime/debug"
 	"sync"
 
-	"github.com/quic-go/quic-go"
-
 	"github.com/weftws/weft/internal/transport"
 )
 
 // serveHTTP is what quic-go's server calls for each request.
-func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveHTTP(qw http.ResponseWriter, r *http.Request) {
 	sc := r.Context().Value(connKey{}).(*serverConn)
 	sc.add(1)
 	defer sc.add(-1)
-	taken := false // the stream, whose end is accounted for then
-	defer func() {
-		if !taken {
-			sc.chargeRequest(w, r)
-		}
-	}()
+	w := newAnswer(qw)
+	defer sc.chargeRequest(w, r)
 	defer func() {
 		if v := recover(); v != nil {
 			if v != http.ErrAbortHandler {
@@ -43,7 +37,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		http.Error(w, fmt.Sprintf("no protocol %q here", r.Proto), http.StatusNotImplemented)
 	case isExtended(r):
-		s.serveConnect(sc, w, r, early, &taken)
+		s.serveConnect(sc, w, r, early)
 	case early && !safe(r.Method):
 		// "A 425 (Too Early) status code indicates that the server is unwilling to risk processing a request that might be
 		// replayed." RFC 8470, Section 5.2.
@@ -51,6 +45,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.handler().ServeHTTP(w, r)
 	}
+	w.finish()
 }
 
 func (s *Server) handler() http.Handler {
@@ -75,9 +70,9 @@ func safe(method string) bool {
 }
 
 // serveConnect shows an Extended CONNECT as a GET with Upgrade.
-func (s *Server) serveConnect(sc *serverConn, w http.ResponseWriter, r *http.Request, early bool, taken *bool) {
+func (s *Server) serveConnect(sc *serverConn, w http.ResponseWriter, r *http.Request, early bool) {
 	ex := &exchange{w: w, sc: sc, early: early}
-	defer func() { *taken = ex.end() }()
+	defer ex.end()
 	r = r.WithContext(transport.WithAcceptor(r.Context(), ex))
 	ex.r = r
 	r.Method, r.Proto, r.Body, r.ContentLength = http.MethodGet, "HTTP/3.0", http.NoBody, 0
@@ -133,9 +128,6 @@ func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 		ConnID: sc.id, LocalAddr: sc.q.LocalAddr(), RemoteAddr: sc.q.RemoteAddr(),
 	}, sc.srv.WriteTimeout)
 	if err != nil {
-		if _, ok := errors.AsType[*quic.StreamError](err); ok {
-			sc.chargeReset()
-		}
 		sc.add(-1)
 		return nil, sc.lost(err)
 	}
@@ -205,12 +197,10 @@ func (ex *exchange) finish() {
 	}
 }
 
-// end says that the handler has returned. It reports whether the stream was taken.
-func (ex *exchange) end() bool {
+func (ex *exchange) end() {
 	ex.mu.Lock()
-	defer ex.mu.Unlock()
 	ex.done = true
-	return ex.accepted
+	ex.mu.Unlock()
 }
 
 var _ http.Flusher = (*exchange)(nil)
