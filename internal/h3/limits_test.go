@@ -127,7 +127,7 @@ func resetHandler(t *testing.T) http.Handler {
 		case "/download":
 			for r.Context().Err() == nil {
 				w.Write(make([]byte, 4096))
-				time.Sleep(time.Millisecond)
+				pass(time.Millisecond)
 			}
 		case "/events":
 			w.(http.Flusher).Flush()
@@ -147,7 +147,7 @@ func resetHandler(t *testing.T) http.Handler {
 			}
 		case "/abort":
 			if s := takeStream(t, r); s != nil {
-				time.Sleep(time.Second) // until the response is there
+				pass(time.Second) // until the response is there
 				s.Abort()
 			}
 		case "/panic":
@@ -182,7 +182,7 @@ func TestResets(t *testing.T) {
 			if err != nil {
 				c.t.Fatal(err)
 			}
-			time.Sleep(time.Second)
+			pass(time.Second)
 			return s
 		}
 	}
@@ -235,7 +235,7 @@ func TestResets(t *testing.T) {
 		"a WebSocket, reset and stopped": {open: webSocket("/echo"), end: both},
 		"a WebSocket, stopped": {open: webSocket("/echo"), end: func(s *http3.RequestStream) {
 			s.CancelRead(cancelled)
-			time.Sleep(time.Second)
+			pass(time.Second)
 			io.WriteString(s, "has no echo")
 		}},
 		"a WebSocket, before it is accepted": {open: request("CONNECT", "websocket", "/late"), end: both},
@@ -261,13 +261,13 @@ func TestResets(t *testing.T) {
 			var told complaint
 			inFakeTime(t, &Server{Violation: told.note}, resetHandler(t), func(t *testing.T, fx *fixture) {
 				cc, q := fx.stockClient()
-				time.Sleep(time.Second)
+				pass(time.Second)
 				fx.allowResets(allowed)
 				once := func() {
 					if s := c.open(client{fx, cc, q}); c.end != nil {
 						c.end(s)
 					}
-					time.Sleep(3 * time.Second)
+					pass(3 * time.Second)
 				}
 				for range allowed {
 					once()
@@ -301,7 +301,7 @@ func TestEndsThatAreNoResets(t *testing.T) {
 		"the client closes":       func(_ *fixture, q *quic.Conn, _ func()) { q.CloseWithError(0x100, "") },
 		"the server closes":       func(fx *fixture, _ *quic.Conn, _ func()) { fx.srv.Close() },
 		"BaseContext's is done":   func(_ *fixture, _ *quic.Conn, cancel func()) { cancel() },
-		"the network goes silent": func(*fixture, *quic.Conn, func()) { time.Sleep(time.Hour) },
+		"the network goes silent": func(*fixture, *quic.Conn, func()) { pass(time.Hour) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var told complaint
@@ -312,7 +312,7 @@ func TestEndsThatAreNoResets(t *testing.T) {
 				base, cancel = context.WithCancel(t.Context())
 				defer cancel()
 				cc, q := fx.stockClient()
-				time.Sleep(time.Second)
+				pass(time.Second)
 				fx.allowResets(0)
 				for range 5 {
 					s, err := cc.OpenRequestStream(t.Context())
@@ -324,9 +324,9 @@ func TestEndsThatAreNoResets(t *testing.T) {
 					}
 					s.Close()
 				}
-				time.Sleep(time.Second)
+				pass(time.Second)
 				end(fx, q, cancel)
-				time.Sleep(time.Second)
+				pass(time.Second)
 				told.want(t)
 			})
 		})
