@@ -32,7 +32,7 @@ type Server struct {
 	// DisableHTTP3 keeps ListenAndServeTLS to TCP.
 	DisableHTTP3 bool
 
-	// ReadHeaderTimeout bounds the TLS handshake, reading an HTTP/1.1 request's header, and over HTTP/2 the wait for the client's SETTINGS and
+	// ReadHeaderTimeout bounds the TLS and the QUIC handshake, reading an HTTP/1.1 request's header, and over HTTP/2 the wait for the client's SETTINGS and
 	// the end of a field block; 0: 10 s. IdleTimeout closes connections
 	// without requests and WebSockets; 0: 2 min.
 	ReadHeaderTimeout time.Duration

@@ -55,7 +55,9 @@ func (s *Server) newHTTP3(cfg *tls.Config) *h3.Server {
 			return context.WithValue(context.Background(), http.ServerContextKey, &s.http)
 		},
 	}
-	if o := s.Options.Observer; o != nil && o.Violation != nil {
+	o := s.Options.Observer
+	srv.UnknownProtocol = o.refusedProtocol
+	if o != nil && o.Violation != nil {
 		srv.Violation = o.h3Violation
 	}
 	return srv
