@@ -327,7 +327,10 @@ func TestAttackHTTP3Handshakes(t *testing.T) {
 			t.Errorf("an unknown :protocol is answered %s", status)
 		}
 	})
-	a.wantCount("refused/foreign-origin", 1)
+	a.wantCounted("refused/unknown-protocol", 1)
+	if got := a.wantCounted("refused/foreign-origin", 1); len(got) != 2 {
+		t.Errorf("the Observer counted %v", got)
+	}
 }
 
 // h3Status reads a response's HEADERS frame.
