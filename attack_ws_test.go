@@ -265,20 +265,9 @@ func TestAttackHandshakes(t *testing.T) {
 			x.flush()
 			x.sees("501", func() bool { return x.status["501"] == 1 })
 		},
-		"h3": func(a *arena, fields ...string) {
-			s, err := a.attackH3().OpenStream()
-			if err != nil {
-				a.Fatal(err)
-			}
-			s.SetDeadline(time.Now().Add(attackPatience))
-			s.Write(h3Request(fields...))
-			if status := h3Status(s); status != "501" {
-				a.Errorf("status %s", status)
-			}
-		},
 	} {
 		t.Run("an unknown :protocol/"+version, func(t *testing.T) {
-			a := newArena(t, version == "h3", nil)
+			a := newArena(t, false, nil)
 			a.beside(8<<20, func() {
 				ask(a, ":method: CONNECT", ":protocol: connect-udp", ":scheme: https", ":path: /ws", ":authority: localhost")
 			})
