@@ -1,4 +1,4 @@
-package h2net
+package semantics
 
 import (
 	"net/url"
@@ -12,11 +12,11 @@ func TestParsePath(t *testing.T) {
 		"/a?%zz", "/%zz", "", "*", "a", "?b", "/a#b", "/\x7f", "http://b/a", "/../a", "/a?b#c",
 	} {
 		t.Run(path, func(t *testing.T) {
-			in := new(incoming)
-			ok := in.parsePath(path)
+			r := new(Request)
+			ok := r.parsePath(path)
 			want, err := url.ParseRequestURI(path)
-			if ok != (err == nil) || ok && !reflect.DeepEqual(in.url, *want) {
-				t.Errorf("got %#v, %v, want %#v, %v", in.url, ok, want, err)
+			if ok != (err == nil) || ok && !reflect.DeepEqual(r.url, *want) {
+				t.Errorf("got %#v, %v, want %#v, %v", r.url, ok, want, err)
 			}
 		})
 	}
