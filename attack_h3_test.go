@@ -3,6 +3,7 @@ package weft_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -54,12 +55,7 @@ func TestAttackHTTP3RapidReset(t *testing.T) {
 	var begun atomic.Int32
 	a := newArena(t, true, func(s *weft.Server) {
 		s.Options.MaxConcurrentStreams = slots
-		next := s.Handler
-		s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != "/hard" {
-				next.ServeHTTP(w, r)
-				return
-			}
+		s.Handler = handleHard(s.Handler, func(r *http.Request) {
 			begun.Add(1)
 			io.Copy(io.Discard, r.Body)
 			<-release
@@ -68,7 +64,6 @@ func TestAttackHTTP3RapidReset(t *testing.T) {
 	t.Cleanup(func() { close(release) })
 	a.beside(32<<20, func() {
 		q := a.attackH3()
-		request := h3Request(":method: GET", ":scheme: https", ":path: /hard", ":authority: localhost")
 		// The attack ends where no further request is let in.
 		for n := int32(1); n <= 5*slots; n++ {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -77,14 +72,152 @@ func TestAttackHTTP3RapidReset(t *testing.T) {
 			if err != nil {
 				break
 			}
-			s.Write(request)
+			s.Write(h3Hard)
 			a.await("the handler", func() bool { return begun.Load() >= n })
-			s.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
-			s.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
+			cancelH3(s)
 		}
 	})
 	if n := begun.Load(); n != slots {
 		t.Errorf("%d handlers are at work, want %d", n, slots)
+	}
+}
+
+// The same where handlers notice, which frees the slots at once: a connection has a budget.
+func TestAttackHTTP3ResetFlood(t *testing.T) {
+	for _, attack := range []struct {
+		name  string
+		mount func(a *arena, s *quic.Stream)
+	}{
+		{name: "requests", mount: func(a *arena, s *quic.Stream) {
+			s.Write(h3Hard)
+			s.Close()
+			s.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
+		}},
+		{name: "requests with more than their content-length", mount: func(a *arena, s *quic.Stream) {
+			s.Write(h3Request(":method: POST", ":scheme: https", ":path: /hard", ":authority: localhost", "content-length: 1"))
+			s.Write([]byte{0, 2, 'x', 'x'})
+			s.CancelRead(0)
+		}},
+		{name: "WebSockets", mount: func(a *arena, s *quic.Stream) {
+			s.Write(h3WebSocket("/ws"))
+			h3Status(s)
+			cancelH3(s)
+		}},
+	} {
+		t.Run(attack.name, func(t *testing.T) {
+			a := newArena(t, true, func(s *weft.Server) {
+				s.Handler = handleHard(s.Handler, func(r *http.Request) {
+					io.Copy(io.Discard, r.Body)
+					<-r.Context().Done()
+				})
+			})
+			start := time.Now()
+			sent := 0
+			a.beside(48<<20, func() {
+				q := a.attackH3()
+				for {
+					ctx, cancel := context.WithTimeout(a.Context(), attackPatience)
+					s, err := q.OpenStreamSync(ctx)
+					cancel()
+					if err != nil {
+						break
+					}
+					s.SetDeadline(time.Now().Add(attackPatience))
+					attack.mount(a, s)
+					sent++
+				}
+				wantClosedH3(t, q, http3.ErrCodeExcessiveLoad, "client caused more than 1000 stream resets, 33 a second")
+			})
+			// What is on the way when the connection ends has been sent as well.
+			most := 2000 + int(33*time.Since(start).Seconds())
+			if sent <= 1000 || sent > most {
+				t.Errorf("%d streams were opened and cancelled, want 1000 to %d", sent, most)
+			}
+			a.wantCount("http3/too-many-resets", 1)
+		})
+	}
+}
+
+// A browser that leaves a page resets what the page had open; one that ends its WebSockets in order may go on for ever.
+func TestHTTP3ResetsOfBrowsers(t *testing.T) {
+	a := newArena(t, true, nil)
+	q := a.attackH3()
+	var open []*quic.Stream
+	for range 300 {
+		s, err := q.OpenStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.SetDeadline(time.Now().Add(attackPatience))
+		s.Write(h3WebSocket("/ws"))
+		open = append(open, s)
+	}
+	for _, s := range open {
+		if status := h3Status(s); status != "200" {
+			t.Fatalf("status %s", status)
+		}
+	}
+	for _, s := range open {
+		cancelH3(s)
+	}
+	for range 1000 {
+		s, err := q.OpenStreamSync(a.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.SetDeadline(time.Now().Add(attackPatience))
+		s.Write(h3WebSocket("/ws"))
+		if status := h3Status(s); status != "200" {
+			t.Fatalf("status %s", status)
+		}
+		s.Write([]byte{0, 6, 0x88, 0x80, 1, 2, 3, 4}) // DATA with a Close frame
+		if _, err := io.Copy(io.Discard, s); err != nil {
+			t.Fatalf("a WebSocket that ends in order: %v", err)
+		}
+		s.Close()
+	}
+	if err := q.Context().Err(); err != nil {
+		t.Errorf("the connection has ended: %v", context.Cause(q.Context()))
+	}
+	if counts, _ := a.scrape(); len(counts) != 0 {
+		t.Errorf("counted: %v", counts)
+	}
+}
+
+var h3Hard = h3Request(":method: GET", ":scheme: https", ":path: /hard", ":authority: localhost")
+
+func h3WebSocket(path string) []byte {
+	return h3Request(":method: CONNECT", ":protocol: websocket", ":scheme: https", ":path: "+path, ":authority: localhost", "sec-websocket-version: 13")
+}
+
+// handleHard is next, but for requests for /hard.
+func handleHard(next http.Handler, hard func(*http.Request)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hard" {
+			hard(r)
+		} else {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func cancelH3(s *quic.Stream) {
+	s.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
+	s.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
+}
+
+// wantClosedH3 waits for the end of a connection and checks what the attacker was told.
+func wantClosedH3(t *testing.T, q *quic.Conn, code http3.ErrCode, reason string) {
+	t.Helper()
+	select {
+	case <-q.Context().Done():
+	case <-time.After(attackPatience):
+		t.Error("the server did not end the connection")
+		return
+	}
+	e, ok := errors.AsType[*quic.ApplicationError](context.Cause(q.Context()))
+	if !ok || !e.Remote || http3.ErrCode(e.ErrorCode) != code || e.ErrorMessage != reason {
+		t.Errorf("the attacker was told %v, want %v, %q", context.Cause(q.Context()), code, reason)
 	}
 }
 
@@ -137,6 +270,7 @@ func TestAttackHTTP3Headers(t *testing.T) {
 					}
 				}
 			})
+			a.wantCount("http3/header-list-too-large", 20)
 		})
 	}
 }

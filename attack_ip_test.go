@@ -273,7 +273,7 @@ func askH3(t *testing.T, q *quic.Conn, path string) string {
 		t.Fatal(err)
 	}
 	s.SetDeadline(time.Now().Add(attackPatience))
-	s.Write(h3Request(":method: CONNECT", ":protocol: websocket", ":scheme: https", ":path: "+path, ":authority: localhost", "sec-websocket-version: 13"))
+	s.Write(h3WebSocket(path))
 	return h3Status(s)
 }
 

@@ -89,3 +89,31 @@ func TestAttackQUICHandshakesOfOneAddress(t *testing.T) {
 		t.Errorf("after the attack: %v", err)
 	}
 }
+
+// A client that sends its first packet, and never completes the handshake.
+func TestAttackQUICSlowHandshakes(t *testing.T) {
+	const handshakes = 20
+	a := newArena(t, true, func(s *weft.Server) {
+		limitPerIP(weft.IPLimits{})(s) // which has this machine's addresses counted
+		s.ReadHeaderTimeout = 500 * time.Millisecond
+	})
+	a.beside(32<<20, func() {
+		stop := a.stallQUIC(foreign, handshakes, false)
+		a.await("the handshakes", func() bool { return weft.QUICHandshakesPerIP(a.server, false) > 0 })
+		a.await("their end", func() bool {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return a.limits["quic/handshake-timeout"] >= handshakes // and more, as clients say it again
+		})
+		stop()
+		a.await("the end of all", func() bool { return weft.QUICHandshakesPerIP(a.server, false) == 0 })
+		if _, err := a.dialQUIC(foreign); err != nil {
+			t.Errorf("after the attack: %v", err)
+		}
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.counts) != 1 {
+		t.Errorf("the Observer counted %v", a.counts)
+	}
+}

@@ -44,16 +44,28 @@ func (s *Server) serveQUIC(pc net.PacketConn, cfg *tls.Config) error {
 
 func (s *Server) newHTTP3(cfg *tls.Config) *h3.Server {
 	limits := &quicLimits{table: s.reg.perIP, refused: func(remote net.Addr, k ipKind) { s.refusedIP(remote, "quic", k) }}
-	return &h3.Server{
+	srv := &h3.Server{
 		Prove: limits.prove, Begin: limits.begin, Admit: limits.admit,
 		Handler: s.Options.bridged(s.http.Handler), TLSConfig: cfg, ConnectProtocol: !s.Options.DisableConnectProtocol,
 		MaxStreams: int(s.Options.MaxConcurrentStreams), IdleTimeout: s.http.IdleTimeout, KeepAlive: keepaliveOf(s.Options.KeepAlive),
 		StreamWindow: uint64(s.Options.StreamWindow), ConnWindow: uint64(s.Options.ConnWindow), WriteTimeout: s.Options.WriteTimeout, MaxHeaderBytes: s.http.MaxHeaderBytes, ErrorLog: s.ErrorLog,
+		HandshakeTimeout: max(s.http.ReadHeaderTimeout, 0),
 		BaseContext: func(net.Addr) context.Context {
 			// Accept finds the server's WebSockets by it.
 			return context.WithValue(context.Background(), http.ServerContextKey, &s.http)
 		},
 	}
+	if o := s.Options.Observer; o != nil && o.Violation != nil {
+		srv.Violation = o.h3Violation
+	}
+	return srv
+}
+
+// h3Violation tells what a client did at the level of HTTP/3, or of QUIC.
+func (o *Observer) h3Violation(remote net.Addr, l h3.Limit, detail string) {
+	o.violation(Violation{
+		Side: "client", Protocol: l.Protocol, Name: l.Name, Limit: true, Section: l.Section, Detail: detail, RemoteAddr: remote.String(),
+	})
 }
 
 // stopHTTP3 keeps HTTP/3 from starting, and returns what has; nil: it has not.

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/weftws/weft/internal/bucket"
 	"github.com/weftws/weft/internal/h2/wire"
 )
 
@@ -57,8 +58,8 @@ type Conn struct {
 	stallCheck time.Time // when to look next; zero: nothing has waited since the last time
 
 	// Limits.
-	resets         bucket
-	control        bucket
+	resets         bucket.Bucket
+	control        bucket.Bucket
 	freeUpdates    int // WINDOW_UPDATE frames that our DATA has paid for
 	violationCount int
 
@@ -93,8 +94,8 @@ func New(now time.Time, cfg Config) *Conn {
 		peer:             defaultPeerSettings,
 		settingsDeadline: now.Add(cfg.SettingsTimeout),
 		sendWindow:       wire.DefaultWindow,
-		resets:           newBucket(now, cfg.ResetBurst, cfg.ResetRate),
-		control:          newBucket(now, cfg.ControlBurst, cfg.ControlRate),
+		resets:           bucket.New(now, cfg.ResetBurst, cfg.ResetRate),
+		control:          bucket.New(now, cfg.ControlBurst, cfg.ControlRate),
 		heardAt:          now,
 		goAwayLast:       wire.MaxStreamID,
 		peerLast:         wire.MaxStreamID,

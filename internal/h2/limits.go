@@ -1,10 +1,6 @@
 package h2
 
-import (
-	"time"
-
-	"github.com/weftws/weft/internal/h2/wire"
-)
+import "github.com/weftws/weft/internal/h2/wire"
 
 // maxReplies is how many frames that the peer has caused (acks, RST_STREAM) may wait for being written. A peer that
 // makes us answer and does not read the answers is ended.
@@ -19,36 +15,12 @@ const (
 	maxFreeUpdates  = 1 << 20
 )
 
-// A bucket allows burst actions at once and rate a second in the long run.
-type bucket struct {
-	burst, rate float64
-	tokens      float64
-	at          time.Time // tokens are right for this time
-}
-
-func newBucket(now time.Time, burst, rate int) bucket {
-	return bucket{burst: float64(burst), rate: float64(rate), tokens: float64(burst), at: now}
-}
-
-// take reports whether n actions are allowed now.
-func (b *bucket) take(now time.Time, n int) bool {
-	if elapsed := now.Sub(b.at); elapsed > 0 {
-		b.tokens = min(b.burst, b.tokens+elapsed.Seconds()*b.rate)
-		b.at = now
-	}
-	if b.tokens < float64(n) {
-		return false
-	}
-	b.tokens -= float64(n)
-	return true
-}
-
 // chargeControl counts n frames that cost the peer nothing and us work.
 //
 // "An endpoint MAY treat activity that is suspicious as a connection error (Section 5.4.1) of type ENHANCE_YOUR_CALM."
 // RFC 9113, Section 10.5.
 func (c *Conn) chargeControl(kind string, n int) *breach {
-	if c.control.take(c.now, n) {
+	if c.control.Take(c.now, n) {
 		return nil
 	}
 	return connBreach(tooMuchControl, "sent more than %d control frames, %d a second (the last: %s)",
@@ -58,7 +30,7 @@ func (c *Conn) chargeControl(kind string, n int) *breach {
 // chargeReset counts a stream that the peer made end early, whoever sent RST_STREAM. A client is not charged: the streams
 // are its own.
 func (c *Conn) chargeReset() *breach {
-	if c.cfg.Side == Client || c.failed || c.resets.take(c.now, 1) {
+	if c.cfg.Side == Client || c.failed || c.resets.Take(c.now, 1) {
 		return nil
 	}
 	return connBreach(tooManyResets, "caused more than %d stream resets, %d a second", c.cfg.ResetBurst, c.cfg.ResetRate)

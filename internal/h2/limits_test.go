@@ -10,22 +10,6 @@ import (
 	"github.com/weftws/weft/internal/h2/wire"
 )
 
-func TestBucket(t *testing.T) {
-	b := newBucket(testNow, 10, 2)
-	if !b.take(testNow, 10) || b.take(testNow, 1) {
-		t.Fatal("a burst of 10 is not 10")
-	}
-	if b.take(testNow.Add(400*time.Millisecond), 1) || !b.take(testNow.Add(500*time.Millisecond), 1) {
-		t.Fatal("2 a second are not one in 500 ms")
-	}
-	if b.take(testNow, 1) {
-		t.Fatal("time that goes backwards gives tokens")
-	}
-	if b.take(testNow.Add(time.Hour), 11) || !b.take(testNow.Add(time.Hour), 10) {
-		t.Fatal("an hour does not fill it to 10")
-	}
-}
-
 // TestFloods mounts the attacks that cost the peer little: each ends the connection, none before its budget is used up.
 func TestFloods(t *testing.T) {
 	const burst = 50

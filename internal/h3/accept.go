@@ -80,7 +80,12 @@ func (sc *serverConn) violated(_ *stream, v *violation) {
 	sc.q.CloseWithError(quic.ApplicationErrorCode(v.code), v.detail)
 }
 
-func (sc *serverConn) released(*stream) { sc.add(-1) }
+func (sc *serverConn) released(st *stream) {
+	if st.wasReset() {
+		sc.chargeReset()
+	}
+	sc.add(-1)
+}
 
 // A foreignConn is a connection of a server that is not ours. It shows neither itself nor its number.
 type foreignConn struct{}

@@ -27,8 +27,45 @@ func BenchmarkEcho(b *testing.B) {
 		name := "inflight=" + strconv.Itoa(inFlight)
 		b.Run("callbacks/"+name, func(b *testing.B) { benchEcho(b, benchOwn(b, echoCallbacks), inFlight) })
 		b.Run("blocking/"+name, func(b *testing.B) { benchEcho(b, benchOwn(b, echoBlocking), inFlight) })
-		b.Run("server/"+name, func(b *testing.B) { benchEcho(b, benchStock(b, benchServe(b, echoBlocking)), inFlight) })
+		b.Run("server/"+name, func(b *testing.B) { benchEcho(b, benchStock(b, benchServe(b, new(Server), echoBlocking)), inFlight) })
 		b.Run("byhand/"+name, func(b *testing.B) { benchEcho(b, benchStock(b, benchServeStock(b)), inFlight) })
+	}
+}
+
+// BenchmarkOpen: a WebSocket is opened and ended; get: an ordinary request. Both ends are in one process. observed: somebody is told violations.
+func BenchmarkOpen(b *testing.B) {
+	hello := func(testing.TB) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+	}
+	for _, name := range []string{"", "/observed"} {
+		srv := func() *Server {
+			s := new(Server)
+			if name != "" {
+				s.Violation = func(net.Addr, Limit, string) {}
+			}
+			return s
+		}
+		b.Run("websocket"+name, func(b *testing.B) {
+			open := benchDial(b, benchServe(b, srv(), echoBlocking))
+			b.ReportAllocs()
+			for b.Loop() {
+				s := open().(ownStream)
+				s.Close(time.Second)
+				<-s.Done()
+			}
+		})
+		b.Run("get"+name, func(b *testing.B) {
+			cc := benchStockConn(b, benchServe(b, srv(), hello))
+			b.ReportAllocs()
+			for b.Loop() {
+				resp, err := cc.RoundTrip(newRequest("GET", "", "/", ""))
+				if err != nil {
+					b.Fatal(err)
+				}
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		})
 	}
 }
 
@@ -86,10 +123,10 @@ func benchSocket(b *testing.B) *net.UDPConn {
 	return pc
 }
 
-// benchServe starts a server of ours and returns its address.
-func benchServe(b *testing.B, handler func(testing.TB) http.Handler) net.Addr {
+// benchServe starts srv and returns its address.
+func benchServe(b *testing.B, srv *Server, handler func(testing.TB) http.Handler) net.Addr {
 	pc := benchSocket(b)
-	srv := &Server{Handler: handler(b), ConnectProtocol: true, TLSConfig: &tls.Config{Certificates: []tls.Certificate{testCert}}}
+	srv.Handler, srv.ConnectProtocol, srv.TLSConfig = handler(b), true, &tls.Config{Certificates: []tls.Certificate{testCert}}
 	go srv.Serve(pc)
 	b.Cleanup(func() { srv.Close() })
 	return pc.LocalAddr()
@@ -119,7 +156,10 @@ func benchServeStock(b *testing.B) net.Addr {
 }
 
 func benchOwn(b *testing.B, handler func(testing.TB) http.Handler) func() benchStream {
-	addr := benchServe(b, handler)
+	return benchDial(b, benchServe(b, new(Server), handler))
+}
+
+func benchDial(b *testing.B, addr net.Addr) func() benchStream {
 	cc, err := Dial(b.Context(), benchSocket(b), addr, DialOptions{TLS: clientTLS(testRoots)})
 	if err != nil {
 		b.Fatal(err)
@@ -138,7 +178,8 @@ func benchOwn(b *testing.B, handler func(testing.TB) http.Handler) func() benchS
 	}
 }
 
-func benchStock(b *testing.B, addr net.Addr) func() benchStream {
+func benchStockConn(b *testing.B, addr net.Addr) *http3.ClientConn {
+	b.Helper()
 	pc := benchSocket(b)
 	tr := &quic.Transport{Conn: pc}
 	conf := clientTLS(testRoots)
@@ -154,6 +195,11 @@ func benchStock(b *testing.B, addr net.Addr) func() benchStream {
 	})
 	cc := (&http3.Transport{}).NewClientConn(q)
 	<-cc.ReceivedSettings()
+	return cc
+}
+
+func benchStock(b *testing.B, addr net.Addr) func() benchStream {
+	cc := benchStockConn(b, addr)
 	return func() benchStream {
 		s, err := cc.OpenRequestStream(b.Context())
 		if err == nil {

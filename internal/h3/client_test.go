@@ -327,7 +327,7 @@ func TestRequestReset(t *testing.T) {
 func TestGoAway(t *testing.T) {
 	inRaw(t, controlStream(connectOn()), func(c *rawConn) {
 		first := c.request()
-		first.Write(responseOf(":status", "200"))
+		first.Write(headersOf(":status", "200"))
 		c.request()
 		c.control.Write(frameOf(frameGoAway, "\x04"))
 		discard(first)

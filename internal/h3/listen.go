@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"sync"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -29,7 +28,7 @@ func (s *Server) listen(pc net.PacketConn) (*listener, error) {
 	if udp, ok := pc.(*net.UDPConn); ok {
 		l.transport.Conn = newSocket(udp)
 	}
-	if s.Begin != nil {
+	if s.Begin != nil || s.Violation != nil {
 		l.transport.ConnContext = s.begin
 	}
 	var err error
@@ -46,22 +45,6 @@ func (l *listener) closeSocket() {
 	l.pc.Close()
 }
 
-// begin is asked about each first packet of a connection. ctx ends with the connection, also where its handshake fails.
-func (s *Server) begin(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
-	over := s.Begin(info.RemoteAddr, info.AddrVerified)
-	if over == nil {
-		return nil, errFull
-	}
-	over = sync.OnceFunc(over)
-	context.AfterFunc(ctx, over)
-	return context.WithValue(ctx, handshakeKey{}, over), nil
-}
-
-// handshakeKey has the function to call when a connection's handshake is over.
-type handshakeKey struct{}
-
-var errFull = errors.New("client's address has as many connections as it may")
-
 // admit tells of the end of the handshake, and asks Admit: until then anybody may have claimed the address.
 func (sc *serverConn) admit() {
 	select {
@@ -69,8 +52,8 @@ func (sc *serverConn) admit() {
 	case <-sc.q.Context().Done():
 		return
 	}
-	if over, ok := sc.q.Context().Value(handshakeKey{}).(func()); ok {
-		over()
+	if h := handshakeOf(sc.q.Context()); h != nil {
+		h.over()
 	}
 	if sc.srv.Admit == nil {
 		return

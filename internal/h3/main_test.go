@@ -72,6 +72,9 @@ func (fx *fixture) serve(srv *Server) {
 	go func() { fx.served <- srv.Serve(pc) }()
 }
 
+// pass lets so much of a bubble's time pass.
+func pass(d time.Duration) { time.Sleep(d) }
+
 func remote() net.Addr { return net.UDPAddrFromAddrPort(netip.MustParseAddrPort(serverAddr)) }
 
 func clientTLS(roots *x509.CertPool) *tls.Config {

@@ -74,8 +74,8 @@ func controlStream(frames ...[]byte) []byte { return append([]byte{streamControl
 // connectOn are SETTINGS that allow Extended CONNECT.
 func connectOn() []byte { return frameOf(frameSettings, string(settingsOf(8, 1))) }
 
-// responseOf is a HEADERS frame.
-func responseOf(fields ...string) []byte {
+// headersOf is a HEADERS frame.
+func headersOf(fields ...string) []byte {
 	var b bytes.Buffer
 	enc := qpack.NewEncoder(&b)
 	for i := 0; i < len(fields); i += 2 {

@@ -12,10 +12,12 @@ import (
 )
 
 // serveHTTP is what quic-go's server calls for each request.
-func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveHTTP(qw http.ResponseWriter, r *http.Request) {
 	sc := r.Context().Value(connKey{}).(*serverConn)
 	sc.add(1)
 	defer sc.add(-1)
+	w := newAnswer(qw)
+	defer sc.chargeRequest(w, r)
 	defer func() {
 		if v := recover(); v != nil {
 			if v != http.ErrAbortHandler {
@@ -24,12 +26,15 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler) // quic-go resets the stream
 		}
 	}()
-	early := !sc.handshakeDone()
+	early := !handshakeDone(sc.q)
 	switch {
 	case isExtended(r) && (r.Proto != "websocket" || !s.ConnectProtocol):
 		// "If a server advertises support for Extended CONNECT but receives an Extended CONNECT request with a ":protocol" value that
 		// is unknown or is not supported, the server SHOULD respond to the request with a 501 (Not Implemented) status code."
 		// RFC 9220, Section 3.
+		if s.UnknownProtocol != nil && r.Proto != "websocket" {
+			s.UnknownProtocol(r, r.Proto)
+		}
 		http.Error(w, fmt.Sprintf("no protocol %q here", r.Proto), http.StatusNotImplemented)
 	case isExtended(r):
 		s.serveConnect(sc, w, r, early)
@@ -40,6 +45,7 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.handler().ServeHTTP(w, r)
 	}
+	w.finish()
 }
 
 func (s *Server) handler() http.Handler {
@@ -47,15 +53,6 @@ func (s *Server) handler() http.Handler {
 		return http.DefaultServeMux
 	}
 	return s.Handler
-}
-
-func (sc *serverConn) handshakeDone() bool {
-	select {
-	case <-sc.q.HandshakeComplete():
-		return true
-	default:
-		return false
-	}
 }
 
 // isExtended reports whether r is an Extended CONNECT, whose :protocol quic-go puts into Proto.
@@ -75,12 +72,12 @@ func safe(method string) bool {
 // serveConnect shows an Extended CONNECT as a GET with Upgrade.
 func (s *Server) serveConnect(sc *serverConn, w http.ResponseWriter, r *http.Request, early bool) {
 	ex := &exchange{w: w, sc: sc, early: early}
+	defer ex.end()
 	r = r.WithContext(transport.WithAcceptor(r.Context(), ex))
 	ex.r = r
 	r.Method, r.Proto, r.Body, r.ContentLength = http.MethodGet, "HTTP/3.0", http.NoBody, 0
 	r.Header["Upgrade"] = []string{"websocket"}
 	r.Header["Connection"] = []string{"Upgrade"}
-	defer ex.end()
 	s.handler().ServeHTTP(ex, r)
 	ex.finish()
 }

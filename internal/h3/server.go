@@ -14,6 +14,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/weftws/weft/internal/bucket"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -32,7 +33,9 @@ type Server struct {
 	ConnWindow      uint64        // of a connection, which bounds what is buffered for it; default 8 MiB
 	WriteTimeout    time.Duration // a client that accepts nothing for so long loses the WebSocket; default 30 s
 	MaxHeaderBytes  int           // default http.DefaultMaxHeaderBytes
-	ErrorLog        *log.Logger   // panics of handlers; nil: the log package's standard logger
+	// HandshakeTimeout bounds a handshake, and half of it the wait for the client's next packet meanwhile; default 10 s.
+	HandshakeTimeout time.Duration
+	ErrorLog         *log.Logger // panics of handlers; nil: the log package's standard logger
 	// BaseContext returns the context that those of requests derive from; nil: context.Background().
 	BaseContext func(local net.Addr) context.Context
 	// Prove, Begin and Admit, if set, limit connections; they must not block. Prove says whether a client that claims to be at remote has to prove
@@ -46,6 +49,10 @@ type Server struct {
 	// Connected and Closed, if set, are told of each connection (for counters). They must not block.
 	Connected func(remote net.Addr)
 	Closed    func(remote net.Addr, err error)
+	// Violation, if set, is told of each limit that a client exceeded; detail is in words. The address of a handshake that took too long is a mere claim.
+	// UnknownProtocol, if set, is told of each Extended CONNECT that gets 501 for its :protocol, but for a WebSocket's. They must not block.
+	Violation       func(remote net.Addr, l Limit, detail string)
+	UnknownProtocol func(r *http.Request, protocol string)
 
 	mu       sync.Mutex
 	h3       *http3.Server
@@ -94,11 +101,27 @@ func (s *Server) quicConfig() *quic.Config {
 		maxStreams = defaultMaxStreams
 	}
 	stream, conn := cmp.Or(s.StreamWindow, defaultStreamWindow), cmp.Or(s.ConnWindow, defaultConnWindow)
-	return &quic.Config{
-		Allow0RTT: true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
+	conf := &quic.Config{
+		HandshakeIdleTimeout: s.handshakeTimeout() / 2, // quic-go gives it twice as long in all
+		Allow0RTT:            true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
 		InitialStreamReceiveWindow: min(stream, initialWindow), MaxStreamReceiveWindow: stream,
 		InitialConnectionReceiveWindow: conn, MaxConnectionReceiveWindow: conn,
 	}
+	if s.Violation != nil {
+		conf.Tracer = trace
+	}
+	return conf
+}
+
+func (s *Server) handshakeTimeout() time.Duration {
+	return cmp.Or(s.HandshakeTimeout, defaultHandshakeTimeout)
+}
+
+func (s *Server) maxHeaderBytes() int {
+	if s.MaxHeaderBytes <= 0 {
+		return http.DefaultMaxHeaderBytes
+	}
+	return s.MaxHeaderBytes
 }
 
 // Shutdown sends GOAWAY on every connection, lets requests and streams end, closes each connection that has none, and returns
@@ -168,22 +191,25 @@ func (s *Server) logf(format string, args ...any) {
 
 // A serverConn is the server's end of one connection.
 type serverConn struct {
-	srv *Server
-	q   *quic.Conn
-	id  uint64
+	srv  *Server
+	q    *quic.Conn
+	id   uint64
+	base context.Context // BaseContext's; nil: none
 
 	writer writer
 
-	mu       sync.Mutex
-	active   int // requests whose handlers run, and streams
-	draining bool
-	over     bool
-	timer    *time.Timer // closes the connection when nothing is active; nil: it may be idle for ever
+	mu        sync.Mutex
+	active    int // requests whose handlers run, and streams
+	draining  bool
+	over      bool
+	timer     *time.Timer   // closes the connection when nothing is active; nil: it may be idle for ever
+	resets    bucket.Bucket // what is left to the client
+	excessive bool          // nothing was: the connection is being ended
 }
 
 // connected is told of each new connection, and returns the context of its requests.
 func (s *Server) connected(ctx context.Context, q *quic.Conn) context.Context {
-	sc := &serverConn{srv: s, q: q, id: transport.NextConnID()}
+	sc := &serverConn{srv: s, q: q, id: transport.NextConnID(), resets: bucket.New(time.Now(), resetBurst, resetRate)}
 	s.mu.Lock()
 	if s.conns == nil {
 		s.conns = make(map[*serverConn]struct{})
@@ -212,6 +238,7 @@ func (s *Server) connected(ctx context.Context, q *quic.Conn) context.Context {
 		return c
 	}
 	c.values = s.BaseContext(q.LocalAddr())
+	sc.base = c.values
 	derived, cancel := context.WithCancelCause(c)
 	stop := context.AfterFunc(c.values, func() { cancel(context.Cause(c.values)) })
 	context.AfterFunc(q.Context(), func() { stop() })
@@ -308,4 +335,6 @@ const (
 	initialWindow       = 256 << 10
 	// drainTimeout is how long a client has to close a connection that is not needed any more.
 	drainTimeout = time.Second
+
+	defaultHandshakeTimeout = 10 * time.Second
 )

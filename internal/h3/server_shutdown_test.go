@@ -70,7 +70,7 @@ func TestServerShutdownIdleClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Write(responseOf(":method", "GET", ":scheme", "https", ":authority", serverName, ":path", "/"))
+		s.Write(headersOf(":method", "GET", ":scheme", "https", ":authority", serverName, ":path", "/"))
 		s.Close()
 		time.Sleep(time.Second)
 		done := make(chan error, 1)

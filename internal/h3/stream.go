@@ -41,6 +41,7 @@ type stream struct {
 	done    chan struct{} // made on demand, closed when over
 	failed  error         // why nothing can be sent any more
 	handled bool          // Handle was called
+	cut     bool          // the peer has reset its side before ours had ended
 
 	unwatch func() bool // stops the watch over the end of the sending side
 
@@ -201,8 +202,8 @@ func (s *stream) read() ([]byte, error) {
 				return nil, err
 			}
 			s.received = err
-			if _, reset := err.(*StreamError); reset {
-				s.peerReset(err)
+			if e, reset := err.(*StreamError); reset {
+				s.peerReset(e)
 			}
 		}
 		if len(p) > 0 {
@@ -229,12 +230,13 @@ func (s *stream) causeOf(err error) error {
 //
 // "If the stream is reset or reading is aborted by the client, a proxy SHOULD perform the same operation on the other direction in
 // order to ensure that both directions of the stream are cancelled." RFC 9114, Section 4.4.
-func (s *stream) peerReset(err error) {
+func (s *stream) peerReset(err *StreamError) {
 	s.out.Lock()
 	if s.failed == nil {
 		s.failed = err
 	}
 	gone := s.gone
+	s.cut = !err.Local && context.Cause(s.q.Context()) != quic.ErrStreamClosed
 	s.out.Unlock()
 	if !gone {
 		s.q.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
@@ -348,6 +350,14 @@ func (s *stream) release() {
 		close(s.done)
 	}
 	s.out.Unlock()
+}
+
+// wasReset reports whether the peer has ended the stream, which is gone, before its time.
+func (s *stream) wasReset() bool {
+	stopped, ok := errors.AsType[*quic.StreamError](context.Cause(s.q.Context()))
+	s.out.Lock()
+	defer s.out.Unlock()
+	return s.cut || ok && stopped.Remote
 }
 
 // sendingEnded is called when our side of q has ended: by our FIN or reset, by the peer's STOP_SENDING, or with the connection.

@@ -11,7 +11,7 @@ import (
 
 // What a server may do wrong, and how its connection, or one stream on it, ends.
 func TestServerViolations(t *testing.T) {
-	ok := responseOf(":status", "200")
+	ok := headersOf(":status", "200")
 	for name, c := range map[string]struct {
 		control []byte // nil: SETTINGS that allow CONNECT
 		respond []byte
@@ -29,22 +29,22 @@ func TestServerViolations(t *testing.T) {
 		"GOAWAY with two ids":       {control: controlStream(connectOn(), frameOf(frameGoAway, "\x04\x04")), code: http3.ErrCodeFrameError},
 		"a push stream":             {control: []byte{streamPush, 0}, code: http3.ErrCodeIDError},
 		"DATA first":                {respond: frameOf(frameData, "x"), code: http3.ErrCodeFrameUnexpected},
-		"HEADERS in the tunnel":     {respond: join(ok, responseOf("a", "b")), code: http3.ErrCodeFrameUnexpected},
+		"HEADERS in the tunnel":     {respond: join(ok, headersOf("a", "b")), code: http3.ErrCodeFrameUnexpected},
 		"FIN in a frame":            {respond: join(ok, frameOf(frameData, "abc")[:4]), end: true, code: http3.ErrCodeFrameError},
 		"FIN in HEADERS":            {respond: ok[:len(ok)-1], end: true, code: http3.ErrCodeFrameError},
 		"a dynamic table":           {respond: frameOf(frameHeaders, "\x02\x00\xd9"), code: http3.ErrCodeQPACKDecompressionFailed},
 		"FIN without a response":    {end: true, code: http3.ErrCodeMessageError, stream: true},
-		"no :status":                {respond: responseOf("a", "b"), code: http3.ErrCodeMessageError, stream: true},
-		":status twice":             {respond: responseOf(":status", "200", ":status", "200"), code: http3.ErrCodeMessageError, stream: true},
-		":status late":              {respond: responseOf("a", "b", ":status", "200"), code: http3.ErrCodeMessageError, stream: true},
-		":status of a sort":         {respond: responseOf(":status", "20"), code: http3.ErrCodeMessageError, stream: true},
-		":status 101":               {respond: responseOf(":status", "101"), code: http3.ErrCodeMessageError, stream: true},
-		":path":                     {respond: responseOf(":status", "200", ":path", "/"), code: http3.ErrCodeMessageError, stream: true},
-		"a field in upper case":     {respond: responseOf(":status", "200", "A", "b"), code: http3.ErrCodeMessageError, stream: true},
-		"a connection-specific one": {respond: responseOf(":status", "200", "upgrade", "websocket"), code: http3.ErrCodeMessageError, stream: true},
-		"a field with a line break": {respond: responseOf(":status", "200", "a", "b\nc"), code: http3.ErrCodeMessageError, stream: true},
-		"a header without end":      {respond: responseOf(":status", "200", "a", strings.Repeat("x", 70000)), code: http3.ErrCodeMessageError, stream: true},
-		"interim without end":       {respond: join(responseOf(":status", "103"), responseOf(":status", "103")), end: true, code: http3.ErrCodeMessageError, stream: true},
+		"no :status":                {respond: headersOf("a", "b"), code: http3.ErrCodeMessageError, stream: true},
+		":status twice":             {respond: headersOf(":status", "200", ":status", "200"), code: http3.ErrCodeMessageError, stream: true},
+		":status late":              {respond: headersOf("a", "b", ":status", "200"), code: http3.ErrCodeMessageError, stream: true},
+		":status of a sort":         {respond: headersOf(":status", "20"), code: http3.ErrCodeMessageError, stream: true},
+		":status 101":               {respond: headersOf(":status", "101"), code: http3.ErrCodeMessageError, stream: true},
+		":path":                     {respond: headersOf(":status", "200", ":path", "/"), code: http3.ErrCodeMessageError, stream: true},
+		"a field in upper case":     {respond: headersOf(":status", "200", "A", "b"), code: http3.ErrCodeMessageError, stream: true},
+		"a connection-specific one": {respond: headersOf(":status", "200", "upgrade", "websocket"), code: http3.ErrCodeMessageError, stream: true},
+		"a field with a line break": {respond: headersOf(":status", "200", "a", "b\nc"), code: http3.ErrCodeMessageError, stream: true},
+		"a header without end":      {respond: headersOf(":status", "200", "a", strings.Repeat("x", 70000)), code: http3.ErrCodeMessageError, stream: true},
+		"interim without end":       {respond: join(headersOf(":status", "103"), headersOf(":status", "103")), end: true, code: http3.ErrCodeMessageError, stream: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			control := c.control
@@ -93,7 +93,7 @@ func violate(t *testing.T, cc *ClientConn) error {
 // What a server may send besides is taken.
 func TestServerExtensions(t *testing.T) {
 	control := controlStream(frameOf(frameSettings, string(settingsOf(0x21, 1, 8, 1, 0x33, 1))), frameOf(0x21, "grease"), frameOf(0xc, "origin"))
-	response := join(frameOf(0x21, "grease"), responseOf(":status", "103", "link", "x"), responseOf(":status", "200", "a", "b", "a", "c"), frameOf(0x40+0x21, "grease"), frameOf(frameData, "hi"))
+	response := join(frameOf(0x21, "grease"), headersOf(":status", "103", "link", "x"), headersOf(":status", "200", "a", "b", "a", "c"), frameOf(0x40+0x21, "grease"), frameOf(frameData, "hi"))
 	inRaw(t, control, func(c *rawConn) {
 		for _, typ := range []byte{streamEncoder, streamDecoder, 0x21} {
 			s, _ := c.q.OpenUniStream()
@@ -120,7 +120,7 @@ func TestServerExtensions(t *testing.T) {
 }
 
 func TestEndedResponse(t *testing.T) {
-	inRaw(t, controlStream(connectOn()), respond(true, responseOf(":status", "200")), func(t *testing.T, fx *fixture, cc *ClientConn) {
+	inRaw(t, controlStream(connectOn()), respond(true, headersOf(":status", "200")), func(t *testing.T, fx *fixture, cc *ClientConn) {
 		call := fx.call(cc, "/")
 		fx.want(call, 200)
 		if !call.Ended() {
