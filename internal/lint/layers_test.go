@@ -43,6 +43,8 @@ var layers = map[string]layer{
 	"internal/simnet":     {rank: 30, testOnly: true, exceptions: []string{"lab", "internal/fakeorigin"}},
 	"internal/fakeorigin": {rank: 31, testOnly: true},
 
+	"internal/semantics": {rank: 35},
+
 	"internal/h1":       {rank: 40},
 	"internal/h2/h2net": {rank: 40},
 	"internal/h3":       {rank: 40},
