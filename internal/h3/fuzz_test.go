@@ -101,7 +101,7 @@ func control(in []byte, step int, early bool) string {
 		early: early, remembered: settings{connect: true, connectPresent: true, maxSection: 100},
 		settings: make(chan struct{}), live: map[*Call]struct{}{call: {}},
 	}
-	err := cc.recvFrames(bufio.NewReaderSize(&fuzzing.Conn{In: in, Step: step}, controlBuffer))
+	err := recvFrames(cc, bufio.NewReaderSize(&fuzzing.Conn{In: in, Step: step}, controlBuffer))
 	return fmt.Sprintf("%+v %v, GOAWAY %v %d, end %v %v", cc.peer, cc.received, cc.goneAway, cc.goAwayID, cc.settingsEnd, err)
 }
 

@@ -25,7 +25,7 @@ type complaint struct {
 	list []string
 }
 
-func (c *complaint) note(_ net.Addr, l Limit, detail string) {
+func (c *complaint) note(_ net.Addr, l *Rule, detail string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list = append(c.list, fmt.Sprintf("%s/%s: %s (%s)", l.Protocol, l.Name, detail, l.Section))
@@ -207,6 +207,7 @@ func TestResets(t *testing.T) {
 	for name, c := range map[string]struct {
 		open    func(client) *http3.RequestStream
 		end     func(*http3.RequestStream)
+		breaks  string // what each of them is told as
 		orderly bool
 	}{
 		"a request, reset and stopped": {open: get("/wait"), end: both},
@@ -230,7 +231,7 @@ func TestResets(t *testing.T) {
 			}
 			s.Write(join(headersOf(":method", "POST", ":scheme", "https", ":authority", serverName, ":path", "/wait", "content-length", "1"), frameOf(frameData, "xx")))
 			return nil
-		}},
+		}, breaks: "http3/content-length-mismatch: client sent more content than its content-length (RFC 9114, Section 4.1.2)"},
 		"a WebSocket, reset":             {open: webSocket("/echo"), end: func(s *http3.RequestStream) { s.CancelWrite(cancelled) }},
 		"a WebSocket, reset and stopped": {open: webSocket("/echo"), end: both},
 		"a WebSocket, stopped": {open: webSocket("/echo"), end: func(s *http3.RequestStream) {
@@ -263,7 +264,11 @@ func TestResets(t *testing.T) {
 				cc, q := fx.stockClient()
 				pass(time.Second)
 				fx.allowResets(allowed)
+				var want []string
 				once := func() {
+					if c.breaks != "" {
+						want = append(want, c.breaks)
+					}
 					if s := c.open(client{fx, cc, q}); c.end != nil {
 						c.end(s)
 					}
@@ -272,7 +277,7 @@ func TestResets(t *testing.T) {
 				for range allowed {
 					once()
 				}
-				told.want(t)
+				told.want(t, want...)
 				if q.Context().Err() != nil {
 					t.Fatalf("the connection has ended: %v", context.Cause(q.Context()))
 				}
@@ -282,7 +287,7 @@ func TestResets(t *testing.T) {
 					told.want(t)
 					return
 				}
-				told.want(t, "http3/too-many-resets: "+excessiveResets+" (RFC 9114, Section 10.5)")
+				told.want(t, append(want, "http3/too-many-resets: "+excessiveResets+" (RFC 9114, Section 10.5)")...)
 				if q.Context().Err() == nil {
 					t.Fatal("the connection goes on")
 				}
