@@ -21,7 +21,7 @@ func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 	case ex.done:
 		f.Unlock()
 		return nil, errors.New("the handler has returned")
-	case ex.accepted.Load() || ex.w.status != 0:
+	case ex.w.Answered():
 		f.Unlock()
 		return nil, errors.New("the request was answered already")
 	}
@@ -29,11 +29,11 @@ func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 		f.Unlock()
 		return nil, err
 	}
-	ex.accepted.Store(true)
-	st.c.sendHeaders(st, http.StatusOK, h, nil, false)
+	ex.w.Hijack()
+	ex.answered = true
+	st.c.sendHeaders(st, http.StatusOK, h, false)
 	// A handler may go on for as long as the WebSocket: it keeps of the request what it needs.
 	ex.req, ex.handler = nil, nil
-	ex.w.header = nil
 	f.Flush()
 	return st, nil
 }

@@ -2,6 +2,7 @@ package h2net
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -156,6 +157,25 @@ func BenchmarkOpen(b *testing.B) {
 		s := benchOpen(b, cc)
 		s.Close(time.Second)
 		<-idle
+	}
+}
+
+// BenchmarkResponse: a request and its small answer, both ends counted.
+func BenchmarkResponse(b *testing.B) {
+	cc := benchPair(b, false, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
+	b.ReportAllocs()
+	for b.Loop() {
+		call, err := cc.OpenConnect(ConnectRequest{Scheme: "http", Authority: "127.0.0.1", Path: "/"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		resp, err := call.Response(b.Context())
+		if err != nil || resp.StatusCode != http.StatusForbidden {
+			b.Fatal(resp, err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/semantics"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -97,7 +98,7 @@ func (cc *ClientConn) recvHeaders(ev *h2.Event) {
 	}
 	call := st.request
 	st.request = nil
-	h := headerFrom(ev.Fields)
+	h := semantics.HeaderOf(ev.Fields)
 	resp := &http.Response{
 		StatusCode: ev.Pseudo.Status, Status: strconv.Itoa(ev.Pseudo.Status) + " " + http.StatusText(ev.Pseudo.Status),
 		Proto: "HTTP/2.0", ProtoMajor: 2, Header: h, Body: http.NoBody, TLS: cc.tls,

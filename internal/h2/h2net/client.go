@@ -14,6 +14,7 @@ import (
 
 	"github.com/weftws/weft/internal/h2"
 	"github.com/weftws/weft/internal/h2/wire"
+	"github.com/weftws/weft/internal/semantics"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -160,7 +161,7 @@ func (cc *ClientConn) open(req ConnectRequest, accepted chan struct{}) (*Call, e
 		cc.f.Unlock()
 		return nil, ErrNoSlot
 	}
-	cc.setFields(req.Header, isHost)
+	cc.fields = semantics.AppendFields(cc.fields[:0], &cc.names, req.Header, isHost)
 	var s *h2.Stream
 	var err error
 	if accepted == nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/semantics"
 )
 
 // dispatch tells everybody what came of the input, with the lock held but around callbacks. It returns true with the lock
@@ -87,7 +88,7 @@ func (c *conn) handle(ev *h2.Event) (*stream, []byte) {
 		}
 	case h2.EventTrailers:
 		if st != nil {
-			st.rarely().trailers = headerFrom(ev.Fields)
+			st.rarely().trailers = semantics.HeaderOf(ev.Fields)
 			return st.recvEnd(), nil
 		}
 	case h2.EventReset:
