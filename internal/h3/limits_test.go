@@ -152,15 +152,6 @@ func resetHandler(t *testing.T) http.Handler {
 			}
 		case "/panic":
 			panic(http.ErrAbortHandler)
-		case "/other":
-			s, err := w.(http3.HTTPStreamer).HTTPStream()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			s.CancelRead(0)
-			s.Close()
-			<-r.Context().Done()
 		}
 	})
 }
@@ -243,7 +234,6 @@ func TestResets(t *testing.T) {
 
 		"a request that is answered": {open: get("/"), end: stop, orderly: true},
 		"a handler that panics":      {open: get("/panic"), end: stop, orderly: true},
-		"another protocol's stream":  {open: get("/other"), end: both, orderly: true},
 		"a WebSocket that the client ends": {open: webSocket("/echo"), end: func(s *http3.RequestStream) {
 			s.Close()
 			io.Copy(io.Discard, s)
@@ -341,9 +331,11 @@ func TestEndsThatAreNoResets(t *testing.T) {
 func TestUnknownProtocol(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		var told []string
-		srv := &Server{UnknownProtocol: func(r *http.Request, protocol string) { told = append(told, protocol+" "+r.URL.Path) }}
-		inFakeTime(t, srv, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(t *testing.T, fx *fixture) {
-			fx.srv.ConnectProtocol = on
+		srv := &Server{
+			Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), ConnectProtocol: on,
+			UnknownProtocol: func(r *http.Request, protocol string) { told = append(told, protocol+" "+r.URL.Path) },
+		}
+		withServer(t, srv, func(t *testing.T, fx *fixture) {
 			cc, _ := fx.stockClient()
 			for _, protocol := range []string{"connect-udp", "websocket", "webtransport"} {
 				if _, resp := fx.connectBy(cc, newRequest("CONNECT", protocol, "/a", "")); resp.StatusCode != 501 {
@@ -355,5 +347,18 @@ func TestUnknownProtocol(t *testing.T) {
 		if !slices.Equal(told, []string{"connect-udp /a", "webtransport /a"}) {
 			t.Errorf("CONNECT allowed %v: told of %q", on, told)
 		}
+	}
+}
+
+// wantNames is want for names alone.
+func (c *complaint) wantNames(t *testing.T, name string) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if name == "" && len(c.list) == 0 {
+		return
+	}
+	if len(c.list) != 1 || !strings.HasPrefix(c.list[0], "http3/"+name+":") {
+		t.Errorf("the server complains of %q, want %s", c.list, name)
 	}
 }

@@ -55,17 +55,18 @@ func cutMember(value string) (member, rest string, ok bool) {
 	return value, "", !quoted
 }
 
-// A liveStream is what PRIORITY_UPDATE needs to know of a request stream.
+// A liveStream is a request stream as far as its priority goes.
 type liveStream struct {
-	q       *quic.Stream
-	updated bool // by a PRIORITY_UPDATE: the header does not count
-	tunnel  bool
+	q        *quic.Stream
+	priority priority
+	updated  bool // by a PRIORITY_UPDATE: the header does not count
+	tunnel   bool
 }
 
-// set sets the stream's priority.
+// apply sets the stream's priority.
 //
 // Choice: a tunnel shares with all of its urgency: it has no end that the others could wait for.
-func (l liveStream) set(p priority) { l.q.SetPriority(p.urgency, p.incremental || l.tunnel) }
+func (l liveStream) apply() { l.q.SetPriority(l.priority.urgency, l.priority.incremental || l.tunnel) }
 
 // prioritize sets the priority of a stream from the request's Priority fields; tunnel: it becomes a WebSocket's.
 //
@@ -77,11 +78,14 @@ func (sc *serverConn) prioritize(id quic.StreamID, values []string, tunnel bool)
 	sc.speaksPriority = sc.speaksPriority || len(values) > 0
 	l := sc.live[id]
 	l.tunnel = tunnel
-	sc.live[id] = l
 	// "the most recently received PRIORITY_UPDATE frame can be considered as the most up-to-date information that overrides any other
 	// signal." RFC 9218, Section 7.
-	if !l.updated && sc.speaksPriority {
-		l.set(parsePriority(strings.Join(values, ",")))
+	if !l.updated {
+		l.priority = parsePriority(strings.Join(values, ","))
+	}
+	sc.live[id] = l
+	if sc.speaksPriority {
+		l.apply()
 	}
 }
 
@@ -90,16 +94,16 @@ func (sc *serverConn) reprioritize(id quic.StreamID, p priority) {
 	sc.mu.Lock()
 	defer sc.mu.Unlock()
 	sc.speaksPriority = true
-	l, ok := sc.live[id]
-	switch {
-	case ok:
-		l.updated = true
+	if l, ok := sc.live[id]; ok {
+		l.priority, l.updated = p, true
 		sc.live[id] = l
-		l.set(p)
-	case id >= sc.next && (len(sc.ahead) < maxAheadPriorities || sc.ahead[id] != priority{}):
-		// "Servers SHOULD buffer the most recently received PRIORITY_UPDATE frame and apply it once the referenced stream is opened. Holding
-		// PRIORITY_UPDATE frames for each stream requires server resources, which can be bounded by local implementation policy." RFC 9218,
-		// Section 7.
+		l.apply()
+		return
+	}
+	// "Servers SHOULD buffer the most recently received PRIORITY_UPDATE frame and apply it once the referenced stream is opened. Holding
+	// PRIORITY_UPDATE frames for each stream requires server resources, which can be bounded by local implementation policy." RFC 9218,
+	// Section 7.
+	if _, ok := sc.ahead[id]; ok || id >= sc.next && len(sc.ahead) < maxAheadPriorities {
 		if sc.ahead == nil {
 			sc.ahead = make(map[quic.StreamID]priority)
 		}

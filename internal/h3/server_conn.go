@@ -157,8 +157,7 @@ func (sc *serverConn) take(q *quic.Stream) bool {
 	l := liveStream{q: q}
 	if p, ok := sc.ahead[id]; ok {
 		delete(sc.ahead, id)
-		l.updated = true
-		l.set(p)
+		l.priority, l.updated = p, true
 	}
 	sc.live[id] = l
 	return true
@@ -228,11 +227,15 @@ func (sc *serverConn) drain() {
 	go sc.control.Write(frame)
 }
 
+// closeIdle closes a connection that is drained, or drains it first: what is on the way now has to be rejected to be tried again elsewhere.
 func (sc *serverConn) closeIdle() {
 	sc.mu.Lock()
-	idle := sc.active == 0
+	idle, draining := sc.active == 0, sc.draining
 	sc.mu.Unlock()
-	if idle {
+	switch {
+	case idle && !draining:
+		sc.drain()
+	case idle:
 		// "An endpoint that completes a graceful shutdown SHOULD use the H3_NO_ERROR error code when closing the connection."
 		// RFC 9114, Section 5.2.
 		sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
