@@ -2,6 +2,7 @@ package h3
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/quic-go/quic-go/http3"
@@ -28,12 +29,12 @@ var (
 	tooManyResets  = limit("too-many-resets", http3.ErrCodeExcessiveLoad, "RFC 9114, Section 10.5")
 	tooMuchControl = limit("too-many-control-frames", http3.ErrCodeExcessiveLoad, "RFC 9114, Section 10.5")
 
-	handshakeTimeout = &Rule{Protocol: "quic", Name: "handshake-timeout", Limit: true, Section: "RFC 9000, Section 10.1"}
+	handshakeTimeout = register(Rule{Protocol: "quic", Name: "handshake-timeout", Limit: true, Section: "RFC 9000, Section 10.1"})
 )
 
 // Requests.
 var (
-	requestIncomplete     = &Rule{Protocol: "http3", Name: "request-incomplete", Section: "RFC 9114, Section 4.1", code: http3.ErrCodeRequestIncomplete}
+	requestIncomplete     = register(Rule{Protocol: "http3", Name: "request-incomplete", Section: "RFC 9114, Section 4.1", code: http3.ErrCodeRequestIncomplete})
 	contentLengthMismatch = malformedRequest("content-length-mismatch", "RFC 9114, Section 4.1.2")
 	contentLengthInvalid  = malformedRequest("content-length-invalid", "RFC 9110, Section 8.6")
 	fieldNameInvalid      = malformedRequest("field-name-invalid", "RFC 9114, Section 4.2")
@@ -49,14 +50,37 @@ var (
 	connectForm           = malformedRequest("connect-form", "RFC 9114, Section 4.4")
 )
 
+// Rules returns the table of them all.
+func Rules() []*Rule {
+	all := slices.Clone(rules)
+	for _, code := range connectionCodes {
+		all = append(all, ruleOf(code))
+	}
+	return all
+}
+
+var rules []*Rule
+
+func register(r Rule) *Rule {
+	rules = append(rules, &r)
+	return &r
+}
+
 func limit(name string, code http3.ErrCode, section string) *Rule {
-	return &Rule{Protocol: "http3", Name: name, Limit: true, Section: section, code: code}
+	return register(Rule{Protocol: "http3", Name: name, Limit: true, Section: section, code: code})
 }
 
 // malformedRequest: "Malformed requests or responses that are detected MUST be treated as a stream error of type H3_MESSAGE_ERROR."
 // RFC 9114, Section 4.1.2.
 func malformedRequest(name, section string) *Rule {
-	return &Rule{Protocol: "http3", Name: name, Section: section, code: http3.ErrCodeMessageError}
+	return register(Rule{Protocol: "http3", Name: name, Section: section, code: http3.ErrCodeMessageError})
+}
+
+// connectionCodes are those of the connection errors that a client can bring about.
+var connectionCodes = []http3.ErrCode{
+	http3.ErrCodeGeneralProtocolError, http3.ErrCodeStreamCreationError, http3.ErrCodeClosedCriticalStream, http3.ErrCodeFrameUnexpected,
+	http3.ErrCodeFrameError, http3.ErrCodeExcessiveLoad, http3.ErrCodeIDError, http3.ErrCodeSettingsError, http3.ErrCodeMissingSettings,
+	http3.ErrCodeQPACKDecompressionFailed,
 }
 
 // ruleOf is the rule that a connection error of type code stands for: H3_FRAME_UNEXPECTED is frame-unexpected.
@@ -66,7 +90,7 @@ func ruleOf(code http3.ErrCode) *Rule {
 		section = "RFC 9204, Section 6"
 	}
 	name := strings.TrimPrefix(strings.ToLower(code.String()), "h3_")
-	return &Rule{Protocol: "http3", Name: strings.ReplaceAll(name, "_", "-"), Section: section, code: code}
+	return &Rule{Protocol: "http3", Name: strings.ReplaceAll(name, "_", "-"), Limit: code == http3.ErrCodeExcessiveLoad, Section: section, code: code}
 }
 
 // A breach is one case of a Rule that concerns one stream.
