@@ -272,37 +272,133 @@ func TestAttackHTTP3Headers(t *testing.T) {
 	}
 }
 
-// Header sections that do not end take the slots of their own connection, and end with it: others have theirs.
+// Header sections that do not end cost their streams, in time, and nothing else of their connection; others have theirs all the while.
 func TestAttackHTTP3SlowHeaders(t *testing.T) {
 	const slots = 50
 	a := newArena(t, true, func(s *weft.Server) {
 		s.Options.MaxConcurrentStreams = slots
-		s.IdleTimeout = 500 * time.Millisecond
+		s.ReadHeaderTimeout = 500 * time.Millisecond
 	})
 	a.beside(32<<20, func() {
 		q := a.attackH3()
 		request := h3Request(":method: GET", ":scheme: https", ":path: /", ":authority: localhost")
+		var slow []*quic.Stream
 		for range slots {
 			s, err := q.OpenStream()
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.Write(request[:len(request)-1])
+			slow = append(slow, s)
 		}
 		if s, err := q.OpenStream(); err == nil {
 			t.Errorf("stream %d is one too many", s.StreamID())
 		}
-		s, err := a.attackH3().OpenStream()
-		if err != nil {
-			t.Fatal(err)
+		ask := func(q *quic.Conn) {
+			ctx, cancel := context.WithTimeout(a.Context(), attackPatience)
+			defer cancel()
+			s, err := q.OpenStreamSync(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.SetDeadline(time.Now().Add(attackPatience))
+			s.Write(request)
+			if status := h3Status(s); status != "200" {
+				t.Errorf("a request is answered %s", status)
+			}
 		}
-		s.SetDeadline(time.Now().Add(attackPatience))
-		s.Write(request)
-		if status := h3Status(s); status != "200" {
-			t.Errorf("another connection's request is answered %s", status)
+		ask(a.attackH3())
+		for _, s := range slow {
+			s.SetReadDeadline(time.Now().Add(attackPatience))
+			_, err := io.ReadAll(s)
+			if e, ok := errors.AsType[*quic.StreamError](err); !ok || http3.ErrCode(e.ErrorCode) != http3.ErrCodeRequestIncomplete {
+				t.Fatalf("the attacker was told %v", err)
+			}
 		}
-		a.await("the end of the attacker's connection", func() bool { return q.Context().Err() != nil })
+		ask(q)
 	})
+	a.wantCount("http3/headers-timeout", slots)
+}
+
+// What a client says wrong is told to it, and counted, by the name that it has in HTTP/2.
+func TestAttackHTTP3Malformed(t *testing.T) {
+	t.Run("requests", func(t *testing.T) {
+		a := newArena(t, true, nil)
+		a.beside(32<<20, func() {
+			q := a.attackH3()
+			for range 100 {
+				s, err := q.OpenStreamSync(a.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.SetDeadline(time.Now().Add(attackPatience))
+				s.Write(h3Request(":method: GET", ":scheme: https", ":path: /", ":authority: localhost", "connection: close"))
+				_, err = io.ReadAll(s)
+				if e, ok := errors.AsType[*quic.StreamError](err); !ok || http3.ErrCode(e.ErrorCode) != http3.ErrCodeMessageError {
+					t.Fatalf("the attacker was told %v", err)
+				}
+			}
+		})
+		a.wantCount("http3/connection-specific-field", 100)
+	})
+	t.Run("frames", func(t *testing.T) {
+		a := newArena(t, true, nil)
+		a.beside(32<<20, func() {
+			q := a.attackH3()
+			<-q.HandshakeComplete()
+			s, err := q.OpenStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Write(h3Hard)
+			s.Write([]byte{6, 0}) // a PING of HTTP/2
+			io.ReadAll(s)
+			s, err = q.OpenStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Write([]byte{0, 0})
+			wantClosedH3(t, q, http3.ErrCodeFrameUnexpected, "peer sent a frame of type 0x0 before its HEADERS (H3_FRAME_UNEXPECTED)")
+		})
+		a.wantCount("http3/frame-unexpected", 1)
+	})
+	t.Run("the control stream", func(t *testing.T) {
+		a := newArena(t, true, nil)
+		a.beside(32<<20, func() {
+			q, err := a.dialQUIC("127.0.0.1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			control, err := q.OpenUniStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			control.Write(append([]byte{0, 4, 0}, bytes.Repeat([]byte{0x21, 0}, 20000)...))
+			wantClosedH3(t, q, http3.ErrCodeExcessiveLoad, "client sent more than 10000 control frames, 1000 a second")
+		})
+		a.wantCount("http3/too-many-control-frames", 1)
+	})
+}
+
+// A client that asks for much and reads nothing loses its streams, and the handlers go on.
+func TestAttackHTTP3SlowReaders(t *testing.T) {
+	const streams = 50
+	a := newArena(t, true, func(s *weft.Server) { s.Options.WriteTimeout = 200 * time.Millisecond })
+	a.beside(32<<20, func() {
+		q := a.attackH3()
+		var open []*quic.Stream
+		for range streams {
+			s, err := q.OpenStream()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Write(h3Request(":method: GET", ":scheme: https", ":path: /large", ":authority: localhost"))
+			open = append(open, s)
+		}
+		a.await("the handlers", func() bool { return a.writers.Load() > 0 })
+		a.await("the handlers' end", func() bool { return a.writers.Load() == 0 })
+	})
+	a.wantCount("http3/stream-stalled", streams)
 }
 
 // A page of another origin, and a protocol that nobody speaks.

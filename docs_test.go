@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/weftws/weft/internal/h2"
+	"github.com/weftws/weft/internal/h3"
 	"github.com/weftws/weft/internal/proto"
 )
 
@@ -157,6 +158,11 @@ func TestTroubleshootingNamesViolations(t *testing.T) {
 	for _, v := range h2.Violations() {
 		if !strings.Contains(text, "`"+v.Name+"`") {
 			t.Errorf("internal/h2's %s is not there", v.Name)
+		}
+	}
+	for _, r := range h3.Rules() {
+		if !strings.Contains(text, "`"+r.Name+"`") {
+			t.Errorf("internal/h3's %s is not there", r.Name)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (s *Server) newHTTP3(cfg *tls.Config) *h3.Server {
 		Handler: s.Options.bridged(s.http.Handler), TLSConfig: cfg, ConnectProtocol: !s.Options.DisableConnectProtocol,
 		MaxStreams: int(s.Options.MaxConcurrentStreams), IdleTimeout: s.http.IdleTimeout, KeepAlive: keepaliveOf(s.Options.KeepAlive),
 		StreamWindow: uint64(s.Options.StreamWindow), ConnWindow: uint64(s.Options.ConnWindow), WriteTimeout: s.Options.WriteTimeout, MaxHeaderBytes: s.http.MaxHeaderBytes, ErrorLog: s.ErrorLog,
-		HandshakeTimeout: max(s.http.ReadHeaderTimeout, 0),
+		HandshakeTimeout: max(s.http.ReadHeaderTimeout, 0), ReadHeaderTimeout: max(s.http.ReadHeaderTimeout, 0),
 		BaseContext: func(net.Addr) context.Context {
 			// Accept finds the server's WebSockets by it.
 			return context.WithValue(context.Background(), http.ServerContextKey, &s.http)
@@ -64,9 +64,9 @@ func (s *Server) newHTTP3(cfg *tls.Config) *h3.Server {
 }
 
 // h3Violation tells what a client did at the level of HTTP/3, or of QUIC.
-func (o *Observer) h3Violation(remote net.Addr, l h3.Limit, detail string) {
+func (o *Observer) h3Violation(remote net.Addr, rule *h3.Rule, detail string) {
 	o.violation(Violation{
-		Side: "client", Protocol: l.Protocol, Name: l.Name, Limit: true, Section: l.Section, Detail: detail, RemoteAddr: remote.String(),
+		Side: "client", Protocol: rule.Protocol, Name: rule.Name, Limit: rule.Limit, Section: rule.Section, Detail: detail, RemoteAddr: remote.String(),
 	})
 }
 

@@ -5,11 +5,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/weftws/weft/internal/semantics"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -22,15 +22,6 @@ func Accept(w http.ResponseWriter, r *http.Request, h http.Header) (transport.St
 	info := transport.Info{}
 	info.LocalAddr, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	info.RemoteAddr, _ = r.Context().Value(http3.RemoteAddrContextKey).(net.Addr)
-	st, err := accept(w, h, foreignConn{}, &foreignWriter, info, 0)
-	if err != nil {
-		return nil, err
-	}
-	return st, nil
-}
-
-// accept takes the stream over from quic-go's server.
-func accept(w http.ResponseWriter, h http.Header, conn under, wr *writer, info transport.Info, writeTimeout time.Duration) (*stream, error) {
 	streamer := streamerOf(w)
 	if streamer == nil {
 		return nil, errors.New("the response writer is none of quic-go's HTTP/3 server")
@@ -39,7 +30,7 @@ func accept(w http.ResponseWriter, h http.Header, conn under, wr *writer, info t
 	clear(header)
 	header["Date"] = nil // quic-go adds one otherwise
 	for name, values := range h {
-		if !connectionSpecific(strings.ToLower(name)) {
+		if !semantics.ConnectionSpecific(strings.ToLower(name)) {
 			header[name] = values
 		}
 	}
@@ -48,7 +39,7 @@ func accept(w http.ResponseWriter, h http.Header, conn under, wr *writer, info t
 	if err != nil {
 		return nil, err
 	}
-	return newStream(hs.QUICStream(), &accepted{under: conn, hs: hs}, wr, info, writeTimeout), nil
+	return newStream(hs.QUICStream(), &accepted{hs: hs}, &foreignWriter, info, 0), nil
 }
 
 func streamerOf(w http.ResponseWriter) http3.HTTPStreamer {
@@ -64,37 +55,21 @@ func streamerOf(w http.ResponseWriter) http3.HTTPStreamer {
 	}
 }
 
-// An accepted is the connection under a stream that quic-go's server keeps account of.
-type accepted struct {
-	under
-	hs *http3.Stream
+// isExtended reports whether r is an Extended CONNECT, whose :protocol quic-go puts into Proto.
+func isExtended(r *http.Request) bool {
+	return r.Method == http.MethodConnect && r.ProtoMajor == 3 && r.Proto != "HTTP/3.0"
 }
 
-func (a *accepted) released(st *stream) {
-	// The stream has ended on both sides: this only takes it off quic-go's books.
-	a.hs.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError))
-	a.under.released(st)
-}
-
-func (sc *serverConn) violated(_ *stream, v *violation) {
-	sc.q.CloseWithError(quic.ApplicationErrorCode(v.code), v.detail)
-}
-
-func (sc *serverConn) released(st *stream) {
-	if st.wasReset() {
-		sc.chargeReset()
-	}
-	sc.add(-1)
-}
-
-// A foreignConn is a connection of a server that is not ours. It shows neither itself nor its number.
-type foreignConn struct{}
+// An accepted is what a stream needs to know of a connection of a server that is not ours. It shows neither itself nor its number.
+type accepted struct{ hs *http3.Stream }
 
 // foreignWriter is for all of them: it never waits.
 var foreignWriter writer
 
-func (foreignConn) lost(err error) *ConnError { return connError(err, true) }
-func (foreignConn) released(*stream)          {}
+func (a *accepted) lost(err error) *ConnError { return connError(err, true) }
 
 // violated can only end the stream: the connection is out of reach.
-func (foreignConn) violated(st *stream, v *violation) { st.reset(v.code) }
+func (a *accepted) violated(st *stream, v *violation) { st.reset(v.code) }
+
+// released takes the stream, which has ended on both sides, off quic-go's books.
+func (a *accepted) released(*stream) { a.hs.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError)) }

@@ -41,7 +41,7 @@ func BenchmarkOpen(b *testing.B) {
 		srv := func() *Server {
 			s := new(Server)
 			if name != "" {
-				s.Violation = func(net.Addr, Limit, string) {}
+				s.Violation = func(net.Addr, *Rule, string) {}
 			}
 			return s
 		}

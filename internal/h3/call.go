@@ -14,7 +14,6 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
-	"github.com/quic-go/quic-go/quicvarint"
 
 	"github.com/weftws/weft/internal/transport"
 )
@@ -153,11 +152,17 @@ func (c *Call) recvResponse() error {
 // readResponse reads header sections until the final one, and not a byte more. end says that the stream ends with it.
 func readResponse(q io.Reader) (status int, h http.Header, end bool, err error) {
 	for interim := 0; ; interim++ {
-		section, end, err := readSection(q)
-		if err != nil {
+		section, end, err := readSection(q, maxResponseSection)
+		switch {
+		case err == errNoSection:
+			return 0, nil, false, malformed("server ended the stream without a response")
+		case err == errSectionTooLarge:
+			return 0, nil, false, malformed("server sent a header section of more than " + strconv.Itoa(maxResponseSection) + " bytes")
+		case err != nil:
 			return 0, nil, false, err
 		}
 		status, h, err := parseResponse(section)
+		transport.PutBuffer(section)
 		if err != nil {
 			return 0, nil, false, err
 		}
@@ -170,63 +175,6 @@ func readResponse(q io.Reader) (status int, h http.Header, end bool, err error) 
 			return 0, nil, false, malformed("server sent interim responses and no final one")
 		}
 	}
-}
-
-// readSection reads a HEADERS frame. end says that the stream ends with it.
-func readSection(q io.Reader) (section []byte, end bool, err error) {
-	r := quicvarint.NewReader(q)
-	for {
-		typ, err := quicvarint.Read(r)
-		if err == io.EOF {
-			return nil, false, malformed("server ended the stream without a response")
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		length, err := quicvarint.Read(r)
-		if err != nil {
-			return nil, false, cutShort(err)
-		}
-		switch {
-		case typ == frameHeaders:
-			if length > maxResponseSection {
-				return nil, false, malformed("server sent a header section of " + strconv.FormatUint(length, 10) + " bytes")
-			}
-			section = make([]byte, length)
-			end, err := readAll(q, section)
-			return section, end, err
-		case known(typ):
-			// "Receipt of an invalid sequence of frames MUST be treated as a connection error of type H3_FRAME_UNEXPECTED."
-			// RFC 9114, Section 4.1.
-			return nil, false, violates(http3.ErrCodeFrameUnexpected, "peer sent a frame of type %#x before its response", typ)
-		}
-		if _, err := io.CopyN(io.Discard, r, int64(length)); err != nil {
-			return nil, false, cutShort(err)
-		}
-	}
-}
-
-// readAll fills p, and says whether the stream ends there, as far as that is known.
-func readAll(r io.Reader, p []byte) (end bool, err error) {
-	for n := 0; n < len(p); {
-		m, err := r.Read(p[n:])
-		n += m
-		if n == len(p) {
-			return err == io.EOF, nil
-		}
-		if err != nil {
-			return false, cutShort(err)
-		}
-	}
-	return false, nil
-}
-
-// cutShort: see unframer.broken.
-func cutShort(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return violates(http3.ErrCodeFrameError, "peer ended the stream in the middle of a frame")
-	}
-	return err
 }
 
 // take makes the final response known.

@@ -105,7 +105,7 @@ func (cc *ClientConn) start() {
 func (cc *ClientConn) openControl() error {
 	control, err := cc.q.OpenUniStream()
 	if err == nil {
-		_, err = control.Write(appendControlStream(nil))
+		_, err = control.Write(appendControlStream(nil, settings{maxSection: maxResponseSection}))
 	}
 	return err
 }
@@ -116,7 +116,7 @@ func (cc *ClientConn) acceptStreams() {
 		s, err := cc.q.AcceptUniStream(context.Background())
 		switch {
 		case err == nil:
-			go cc.recvStream(s)
+			go recvStream(cc, s)
 		case !errors.Is(err, quic.Err0RTTRejected):
 			return
 		case !cc.goOn():

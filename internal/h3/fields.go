@@ -10,10 +10,10 @@ import (
 	"strings"
 
 	"github.com/quic-go/qpack"
-	"github.com/quic-go/quic-go/http3"
 	"github.com/quic-go/quic-go/quicvarint"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/weftws/weft/internal/semantics"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -48,7 +48,7 @@ func appendRequest(dst []byte, req transport.ConnectRequest) (*request, error) {
 	field(":path", req.Path)
 	for _, name := range sortedNames(req.Header) {
 		lower := strings.ToLower(name)
-		if connectionSpecific(lower) || lower == "host" || !httpguts.ValidHeaderFieldName(lower) {
+		if semantics.ConnectionSpecific(lower) || lower == "host" || !httpguts.ValidHeaderFieldName(lower) {
 			continue
 		}
 		for _, value := range req.Header[name] {
@@ -72,16 +72,6 @@ func sortedNames(h http.Header) []string {
 	return names
 }
 
-// connectionSpecific: "An endpoint MUST NOT generate an HTTP/3 field section containing connection-specific fields." RFC 9114,
-// Section 4.2.
-func connectionSpecific(lower string) bool {
-	switch lower {
-	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
-		return true
-	}
-	return false
-}
-
 // A malformed is what is wrong with a response, and ends the stream (H3_MESSAGE_ERROR).
 type malformed string
 
@@ -99,9 +89,7 @@ func parseResponse(section []byte) (status int, h http.Header, err error) {
 			break
 		}
 		if err != nil {
-			// "Error code QPACK_DECOMPRESSION_FAILED: ... the decoder failed to interpret an encoded field section and is not able
-			// to continue decoding that field section." RFC 9204, Section 6.
-			return 0, nil, violates(http3.ErrCodeQPACKDecompressionFailed, "peer sent a header section that cannot be decoded: %v", err)
+			return 0, nil, undecodable(err)
 		}
 		if size += len(f.Name) + len(f.Value) + 32; size > maxResponseSection {
 			return 0, nil, malformed("server sent a header section of more than " + strconv.Itoa(maxResponseSection) + " bytes")
@@ -146,7 +134,7 @@ func addField(h http.Header, f qpack.HeaderField) error {
 	if !httpguts.ValidHeaderFieldName(f.Name) || f.Name != strings.ToLower(f.Name) || !httpguts.ValidHeaderFieldValue(f.Value) {
 		return malformed("server sent the malformed field " + strconv.Quote(f.Name))
 	}
-	if connectionSpecific(f.Name) {
+	if semantics.ConnectionSpecific(f.Name) {
 		return malformed("server sent the connection-specific field " + strconv.Quote(f.Name))
 	}
 	h.Add(f.Name, f.Value)

@@ -36,6 +36,7 @@ const maxFrameHead = 16
 type violation struct {
 	code   http3.ErrCode
 	detail string
+	rule   *Rule // where it is not that of the code
 }
 
 func (v *violation) Error() string { return v.detail }
@@ -48,13 +49,23 @@ func violates(code http3.ErrCode, format string, a ...any) *violation {
 // it does not know: "Implementations MUST ignore unknown or unsupported values in all extensible protocol elements." RFC 9114,
 // Section 9.
 type unframer struct {
-	left uint64 // bytes of the current frame that are still to come
-	data bool   // it is a DATA frame
-	head [maxFrameHead]byte
-	n    int // bytes of a header in head
+	left    uint64 // bytes of the current frame that are still to come
+	data    bool   // it is a DATA frame
+	section bool   // it is the trailer section, which is kept
+	head    [maxFrameHead]byte
+	n       int // bytes of a header in head
 
 	tunnel   bool // only DATA is allowed
 	trailers bool // the trailer section has begun: nothing may follow
+
+	keep *trailerSection // what the trailer section goes into; nil: nobody wants it
+}
+
+// A trailerSection is what has come of one.
+type trailerSection struct {
+	p     []byte
+	limit uint64
+	large bool // it has more than limit bytes, and is not kept
 }
 
 // strip returns the payload that is in p, moved together within p. Where err is not nil it is a *violation, and the payload
@@ -72,6 +83,9 @@ func (u *unframer) strip(p []byte) (payload []byte, err error) {
 		}
 		n := int(min(u.left, uint64(len(p)-i)))
 		u.left -= uint64(n)
+		if u.section {
+			u.keep.p = append(u.keep.p, p[i:i+n]...)
+		}
 		if u.data {
 			if start == end {
 				start, end = i, i
@@ -111,7 +125,7 @@ func parseHead(p []byte) (typ, length uint64, ok bool) {
 }
 
 func (u *unframer) begin(typ, length uint64) error {
-	u.left, u.data = length, typ == frameData
+	u.left, u.data, u.section = length, typ == frameData, false
 	switch typ {
 	case frameData:
 		if u.trailers {
@@ -122,6 +136,10 @@ func (u *unframer) begin(typ, length uint64) error {
 			return u.unexpected(typ)
 		}
 		u.trailers = true
+		if u.keep != nil {
+			u.keep.large = length > u.keep.limit
+			u.section = !u.keep.large
+		}
 	default:
 		if known(typ) {
 			return u.unexpected(typ)

@@ -3,6 +3,7 @@ package h3
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/quic-go/quic-go/quicvarint"
 
 	"github.com/weftws/weft/internal/fuzzing"
+	"github.com/weftws/weft/internal/semantics"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -101,7 +103,7 @@ func control(in []byte, step int, early bool) string {
 		early: early, remembered: settings{connect: true, connectPresent: true, maxSection: 100},
 		settings: make(chan struct{}), live: map[*Call]struct{}{call: {}},
 	}
-	err := cc.recvFrames(bufio.NewReaderSize(&fuzzing.Conn{In: in, Step: step}, controlBuffer))
+	err := recvFrames(cc, bufio.NewReaderSize(&fuzzing.Conn{In: in, Step: step}, controlBuffer))
 	return fmt.Sprintf("%+v %v, GOAWAY %v %d, end %v %v", cc.peer, cc.received, cc.goneAway, cc.goAwayID, cc.settingsEnd, err)
 }
 
@@ -184,6 +186,64 @@ func FuzzRequest(f *testing.F) {
 		want := []string{":method: CONNECT", ":protocol: websocket", ":scheme: https", ":authority: " + authority, ":path: " + path}
 		if len(got) < 5 || strings.Join(got[:5], "\n") != strings.Join(want, "\n") || len(got) > 7 || size != r.size {
 			t.Errorf("sent %q of %d bytes, counted %d, want %q first", got, size, r.size, want)
+		}
+	})
+}
+
+// Whatever a client asks, in whatever pieces: the same request or the same refusal, and nothing is read behind it.
+func FuzzRecvRequest(f *testing.F) {
+	f.Add(join(frameOf(0x21, "grease"), requestOf("GET", "cookie", "a=b", "cookie", "c"), frameOf(frameData, "x")), uint8(0), false)
+	f.Add(requestOf("CONNECT", ":protocol", "websocket"), uint8(2), false)
+	f.Add(requestOf("POST", "content-length", "5", "te", "trailers", "host", serverName), uint8(5), false)
+	f.Add(headersOf(":method", "OPTIONS", ":scheme", "https", ":path", "*", "host", "a"), uint8(5), false)
+	f.Add(headersOf("a", "b"), uint8(5), true)
+	f.Add(frameOf(frameData, "x"), uint8(5), false)
+	const limit = 1000
+	recv := func(t *testing.T, q io.Reader, trailers bool) (*requestHead, error) {
+		section, _, err := readSection(q, limit)
+		if err != nil {
+			return nil, err
+		}
+		head, err := parseRequest(section, limit, trailers)
+		transport.PutBuffer(section)
+		return head, err
+	}
+	f.Fuzz(func(t *testing.T, in []byte, step uint8, trailers bool) {
+		whole, pieces := &fuzzing.Conn{In: in}, &fuzzing.Conn{In: in, Step: int(step) + 1}
+		want, wantErr := recv(t, whole, trailers)
+		got, err := recv(t, pieces, trailers)
+		if fmt.Sprintf("%+v %v", got, err) != fmt.Sprintf("%+v %v", want, wantErr) || len(whole.In) != len(pieces.In) {
+			t.Fatalf("in pieces of %d: %+v, %v, %d bytes left\nat once: %+v, %v, %d bytes left", step+1, got, err, len(pieces.In), want, wantErr, len(whole.In))
+		}
+		var b *breach
+		var v *violation
+		switch {
+		case err == nil:
+		case err == errNoSection, err == errSectionTooLarge, errors.As(err, &v):
+			return
+		case errors.As(err, &b) && b.rule != nil && strings.HasPrefix(b.detail, "client "):
+			return
+		default:
+			t.Fatalf("error %T: %v", err, err)
+		}
+		size := 0
+		for _, field := range got.fields {
+			size += len(field.Name) + len(field.Value) + 32
+			if err := addField(http.Header{}, field); err != nil {
+				t.Errorf("%q is let through", field)
+			}
+		}
+		if size > limit || len(got.fields) > maxFields {
+			t.Errorf("%d fields of %d bytes are let through", len(got.fields), size)
+		}
+		if trailers {
+			return
+		}
+		// What is let through can be shown.
+		r, _ := semantics.NewRequest(got.pseudo, got.fields)
+		p := got.pseudo
+		if p.Method == "" || r.URL == nil || p.Method == "CONNECT" && p.Authority == "" && p.Protocol == "" || p.Protocol != "" && p.Method != "CONNECT" {
+			t.Errorf("%+v is let through", p)
 		}
 	})
 }

@@ -153,15 +153,3 @@ func TestHandshakeEndsWithServer(t *testing.T) {
 		pc.Close()
 	})
 }
-
-// QUIC, which asks before a connection is accepted, makes no events of its packets.
-func TestNoEventsOfPackets(t *testing.T) {
-	h := &handshake{srv: new(Server)}
-	if h.AddProducer() != nil {
-		t.Error("QUIC is given a recorder")
-	}
-	h.conn.Store(new(quic.Conn))
-	if h.AddProducer() == nil {
-		t.Error("HTTP/3 is given none")
-	}
-}

@@ -4,67 +4,73 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 )
 
-// A Limit is one that a client can exceed.
-type Limit struct {
-	Protocol string // "http3" or "quic"
-	Name     string // in kebab-case
-	Section  string // "RFC 9114, Section 10.5"
-}
-
-var (
-	headerListTooLarge = Limit{Protocol: "http3", Name: "header-list-too-large", Section: "RFC 9114, Section 4.2.2"}
-	tooManyResets      = Limit{Protocol: "http3", Name: "too-many-resets", Section: "RFC 9114, Section 10.5"}
-	handshakeTimeout   = Limit{Protocol: "quic", Name: "handshake-timeout", Section: "RFC 9000, Section 10.1"}
-)
-
-// Rapid Reset and its kin: how many streams a client may make end early.
 const (
+	// Rapid Reset and its kin: how many streams a client may make end early.
 	resetBurst = 1000
 	resetRate  = 33 // a second
+	// Frames of the control stream, and unidirectional streams.
+	controlBurst = 10000
+	controlRate  = 1000 // a second
+
+	maxFields = 256 // field lines in a section
+
+	defaultHeaderTimeout = 10 * time.Second
 )
-
-func (s *Server) exceeded(remote net.Addr, l Limit, format string, a ...any) {
-	if s.Violation != nil {
-		s.Violation(remote, l, fmt.Sprintf(format, a...))
-	}
-}
-
-// chargeRequest counts r, whose handler has returned, if its stream has ended early, and nothing else has ended it.
-func (sc *serverConn) chargeRequest(w *answer, r *http.Request) {
-	if w.endedEarly(r) && sc.q.Context().Err() == nil && (sc.base == nil || sc.base.Err() == nil) {
-		sc.chargeReset()
-	}
-}
 
 // chargeReset counts a stream that the client made end early.
 func (sc *serverConn) chargeReset() {
 	sc.mu.Lock()
-	over := !sc.excessive && !sc.resets.Take(time.Now(), 1)
-	sc.excessive = sc.excessive || over
+	over := !sc.resets.Take(time.Now(), 1)
 	sc.mu.Unlock()
 	if over {
-		go sc.endExcessive()
+		// "An endpoint MAY treat activity that is suspicious as a connection error of type H3_EXCESSIVE_LOAD, but false positives will result
+		// in disrupting valid connections and requests." RFC 9114, Section 10.5.
+		go sc.exceeded(tooManyResets, fmt.Sprintf("client caused more than %d stream resets, %d a second", resetBurst, resetRate))
 	}
 }
 
-// endExcessive ends the connection.
-//
-// "An endpoint MAY treat activity that is suspicious as a connection error of type H3_EXCESSIVE_LOAD, but false positives will result in
-// disrupting valid connections and requests." RFC 9114, Section 10.5.
-func (sc *serverConn) endExcessive() {
-	detail := fmt.Sprintf("client caused more than %d stream resets, %d a second", resetBurst, resetRate)
-	sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), detail)
+// chargeControl counts what costs the client nothing.
+func (sc *serverConn) chargeControl(what string) *violation {
+	sc.mu.Lock()
+	over := !sc.controls.Take(time.Now(), 1)
+	sc.mu.Unlock()
+	if !over {
+		return nil
+	}
+	return &violation{code: tooMuchControl.code, rule: tooMuchControl, detail: fmt.Sprintf("client sent more than %d %s, %d a second", controlBurst, what, controlRate)}
+}
+
+// violated ends the connection because of what the client did, which is told and counted.
+func (sc *serverConn) violated(_ *stream, v *violation) {
+	rule := v.rule
+	if rule == nil {
+		rule = ruleOf(v.code)
+	}
+	sc.exceeded(rule, v.detail)
+}
+
+// exceeded ends the connection for a rule that the client broke. It waits for QUIC, not for the network.
+func (sc *serverConn) exceeded(rule *Rule, detail string) {
+	sc.mu.Lock()
+	first := !sc.failed
+	sc.failed = true
+	sc.mu.Unlock()
+	if !first {
+		return
+	}
+	sc.q.CloseWithError(quic.ApplicationErrorCode(rule.code), detail)
 	// The streams of a connection that is ending end before its context does: then it was not this that ended it.
 	e, ok := errors.AsType[*quic.ApplicationError](context.Cause(sc.q.Context()))
-	if ok && !e.Remote && e.ErrorMessage == detail {
-		sc.srv.exceeded(sc.q.RemoteAddr(), tooManyResets, "%s", detail)
+	if ok && !e.Remote && http3.ErrCode(e.ErrorCode) == rule.code && e.ErrorMessage == detail {
+		sc.tell(rule, detail)
 	}
 }
+
+// tell tells of a rule that was broken.
+func (sc *serverConn) tell(rule *Rule, detail string) { sc.srv.tell(sc.q.RemoteAddr(), rule, detail) }

@@ -25,7 +25,7 @@ type complaint struct {
 	list []string
 }
 
-func (c *complaint) note(_ net.Addr, l Limit, detail string) {
+func (c *complaint) note(_ net.Addr, l *Rule, detail string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list = append(c.list, fmt.Sprintf("%s/%s: %s (%s)", l.Protocol, l.Name, detail, l.Section))
@@ -152,15 +152,6 @@ func resetHandler(t *testing.T) http.Handler {
 			}
 		case "/panic":
 			panic(http.ErrAbortHandler)
-		case "/other":
-			s, err := w.(http3.HTTPStreamer).HTTPStream()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			s.CancelRead(0)
-			s.Close()
-			<-r.Context().Done()
 		}
 	})
 }
@@ -207,6 +198,7 @@ func TestResets(t *testing.T) {
 	for name, c := range map[string]struct {
 		open    func(client) *http3.RequestStream
 		end     func(*http3.RequestStream)
+		breaks  string // what each of them is told as
 		orderly bool
 	}{
 		"a request, reset and stopped": {open: get("/wait"), end: both},
@@ -230,7 +222,7 @@ func TestResets(t *testing.T) {
 			}
 			s.Write(join(headersOf(":method", "POST", ":scheme", "https", ":authority", serverName, ":path", "/wait", "content-length", "1"), frameOf(frameData, "xx")))
 			return nil
-		}},
+		}, breaks: "http3/content-length-mismatch: client sent more content than its content-length (RFC 9114, Section 4.1.2)"},
 		"a WebSocket, reset":             {open: webSocket("/echo"), end: func(s *http3.RequestStream) { s.CancelWrite(cancelled) }},
 		"a WebSocket, reset and stopped": {open: webSocket("/echo"), end: both},
 		"a WebSocket, stopped": {open: webSocket("/echo"), end: func(s *http3.RequestStream) {
@@ -242,7 +234,6 @@ func TestResets(t *testing.T) {
 
 		"a request that is answered": {open: get("/"), end: stop, orderly: true},
 		"a handler that panics":      {open: get("/panic"), end: stop, orderly: true},
-		"another protocol's stream":  {open: get("/other"), end: both, orderly: true},
 		"a WebSocket that the client ends": {open: webSocket("/echo"), end: func(s *http3.RequestStream) {
 			s.Close()
 			io.Copy(io.Discard, s)
@@ -263,7 +254,11 @@ func TestResets(t *testing.T) {
 				cc, q := fx.stockClient()
 				pass(time.Second)
 				fx.allowResets(allowed)
+				var want []string
 				once := func() {
+					if c.breaks != "" {
+						want = append(want, c.breaks)
+					}
 					if s := c.open(client{fx, cc, q}); c.end != nil {
 						c.end(s)
 					}
@@ -272,7 +267,7 @@ func TestResets(t *testing.T) {
 				for range allowed {
 					once()
 				}
-				told.want(t)
+				told.want(t, want...)
 				if q.Context().Err() != nil {
 					t.Fatalf("the connection has ended: %v", context.Cause(q.Context()))
 				}
@@ -282,7 +277,7 @@ func TestResets(t *testing.T) {
 					told.want(t)
 					return
 				}
-				told.want(t, "http3/too-many-resets: "+excessiveResets+" (RFC 9114, Section 10.5)")
+				told.want(t, append(want, "http3/too-many-resets: "+excessiveResets+" (RFC 9114, Section 10.5)")...)
 				if q.Context().Err() == nil {
 					t.Fatal("the connection goes on")
 				}
@@ -336,9 +331,11 @@ func TestEndsThatAreNoResets(t *testing.T) {
 func TestUnknownProtocol(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		var told []string
-		srv := &Server{UnknownProtocol: func(r *http.Request, protocol string) { told = append(told, protocol+" "+r.URL.Path) }}
-		inFakeTime(t, srv, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(t *testing.T, fx *fixture) {
-			fx.srv.ConnectProtocol = on
+		srv := &Server{
+			Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), ConnectProtocol: on,
+			UnknownProtocol: func(r *http.Request, protocol string) { told = append(told, protocol+" "+r.URL.Path) },
+		}
+		withServer(t, srv, func(t *testing.T, fx *fixture) {
 			cc, _ := fx.stockClient()
 			for _, protocol := range []string{"connect-udp", "websocket", "webtransport"} {
 				if _, resp := fx.connectBy(cc, newRequest("CONNECT", protocol, "/a", "")); resp.StatusCode != 501 {
@@ -350,5 +347,18 @@ func TestUnknownProtocol(t *testing.T) {
 		if !slices.Equal(told, []string{"connect-udp /a", "webtransport /a"}) {
 			t.Errorf("CONNECT allowed %v: told of %q", on, told)
 		}
+	}
+}
+
+// wantNames is want for names alone.
+func (c *complaint) wantNames(t *testing.T, name string) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if name == "" && len(c.list) == 0 {
+		return
+	}
+	if len(c.list) != 1 || !strings.HasPrefix(c.list[0], "http3/"+name+":") {
+		t.Errorf("the server complains of %q, want %s", c.list, name)
 	}
 }

@@ -2,9 +2,7 @@ package h3
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"net"
 
@@ -45,36 +43,13 @@ func (l *listener) closeSocket() {
 	l.pc.Close()
 }
 
-// admit tells of the end of the handshake, and asks Admit: until then anybody may have claimed the address.
-func (sc *serverConn) admit() {
-	select {
-	case <-sc.q.HandshakeComplete():
-	case <-sc.q.Context().Done():
-		return
-	}
-	if h := handshakeOf(sc.q.Context()); h != nil {
-		h.over()
-	}
-	if sc.srv.Admit == nil {
-		return
-	}
-	release := sc.srv.Admit(sc.q.RemoteAddr())
-	if release == nil {
-		// "H3_EXCESSIVE_LOAD (0x0107): The endpoint detected that its peer is exhibiting a behavior that might be generating excessive load."
-		// RFC 9114, Section 8.1.
-		sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), errFull.Error())
-		return
-	}
-	context.AfterFunc(sc.q.Context(), release)
-}
-
 // tickets has cfg note our SETTINGS in session tickets, and take no early data where they were others.
 //
 // "A server can remember the settings that it advertised or store an integrity-protected copy of the values in the ticket and recover the
 // information when accepting 0-RTT data. [...] If the server cannot determine that the settings remembered by a client are compatible with
 // its current settings, it MUST NOT accept 0-RTT data." RFC 9114, Section 7.2.4.2.
 func (s *Server) tickets(cfg *tls.Config) *tls.Config {
-	note := binary.BigEndian.AppendUint64([]byte("weft h3 settings "), uint64(s.MaxHeaderBytes))
+	note := appendControlStream([]byte("weft h3 "), s.settings())
 	wrap, unwrap := cfg.WrapSession, cfg.UnwrapSession
 	if wrap == nil {
 		wrap = cfg.EncryptTicket

@@ -44,8 +44,14 @@ type fixture struct {
 // inFakeTime runs f with a server that serves handler.
 func inFakeTime(t *testing.T, srv *Server, handler http.Handler, f func(*testing.T, *fixture)) {
 	t.Helper()
+	srv.Handler, srv.ConnectProtocol = handler, true
+	withServer(t, srv, f)
+}
+
+// withServer runs f with a server.
+func withServer(t *testing.T, srv *Server, f func(*testing.T, *fixture)) {
+	t.Helper()
 	inNetwork(t, func(t *testing.T, fx *fixture) {
-		srv.Handler, srv.ConnectProtocol = handler, true
 		fx.serve(srv)
 		f(t, fx)
 		fx.srv.Close()

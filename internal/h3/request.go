@@ -3,49 +3,173 @@ package h3
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"sync"
+	"time"
 
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/weftws/weft/internal/semantics"
 	"github.com/weftws/weft/internal/transport"
 )
 
-// serveHTTP is what quic-go's server calls for each request.
-func (s *Server) serveHTTP(qw http.ResponseWriter, r *http.Request) {
-	sc := r.Context().Value(connKey{}).(*serverConn)
-	sc.add(1)
-	defer sc.add(-1)
-	w := newAnswer(qw)
-	defer sc.chargeRequest(w, r)
-	defer func() {
-		if v := recover(); v != nil {
-			if v != http.ErrAbortHandler {
-				s.logf("http3: panic serving %v: %v\n%s", r.RemoteAddr, v, debug.Stack())
-			}
-			panic(http.ErrAbortHandler) // quic-go resets the stream
-		}
-	}()
-	early := !handshakeDone(sc.q)
-	switch {
-	case isExtended(r) && (r.Proto != "websocket" || !s.ConnectProtocol):
-		// "If a server advertises support for Extended CONNECT but receives an Extended CONNECT request with a ":protocol" value that
-		// is unknown or is not supported, the server SHOULD respond to the request with a 501 (Not Implemented) status code."
-		// RFC 9220, Section 3.
-		if s.UnknownProtocol != nil && r.Proto != "websocket" {
-			s.UnknownProtocol(r, r.Proto)
-		}
-		http.Error(w, fmt.Sprintf("no protocol %q here", r.Proto), http.StatusNotImplemented)
-	case isExtended(r):
-		s.serveConnect(sc, w, r, early)
-	case early && !safe(r.Method):
-		// "A 425 (Too Early) status code indicates that the server is unwilling to risk processing a request that might be
-		// replayed." RFC 8470, Section 5.2.
-		http.Error(w, r.Method+" is not for early data", http.StatusTooEarly)
-	default:
-		s.handler().ServeHTTP(w, r)
+// An exchange is a request to the server and the response to it: the semantics.Stream of both, and the transport.Acceptor of an Extended
+// CONNECT.
+type exchange struct {
+	sc      *serverConn
+	q       *quic.Stream
+	req     *semantics.Request
+	handler http.Handler
+	body    semantics.Body
+	w       semantics.Response
+	front   transport.Acceptor
+	ctx     requestContext
+	accept  transport.AcceptorContext // the request's, where the stream can be accepted
+	early   bool                      // the request came in early data
+
+	content content // what is read
+	mu      sync.Mutex
+	begun   bool // the final response has
+	done    bool // the handler has returned
+	broken  bool // the client broke a rule, and the stream was reset
+
+	writeDeadline time.Time // the handler's; guarded by mu
+}
+
+// serveRequest takes the request of q, and answers it.
+func (sc *serverConn) serveRequest(q *quic.Stream) {
+	ex := &exchange{sc: sc, q: q}
+	ex.content.ex = ex
+	if head, end := ex.recvRequest(); head != nil {
+		ex.begin(head, end)
+		ex.run()
 	}
-	w.finish()
+	accepted := ex.w.Hijacked()
+	if !accepted {
+		if ex.endedEarly() {
+			sc.chargeReset()
+		}
+		sc.forget(q.StreamID())
+	}
+	// A slot is free when the stream has ended and its handler has returned: Rapid Reset must not pile them up.
+	q.ReleaseStreamCredit()
+	sc.add(-1)
+}
+
+// recvRequest reads the header section within its time; nil: there is none, and the stream has been ended. end says that no content follows.
+func (ex *exchange) recvRequest() (head *requestHead, end bool) {
+	timeout, limit := ex.sc.srv.headerTimeout(), ex.sc.srv.maxHeaderBytes()
+	ex.q.SetReadDeadline(time.Now().Add(timeout))
+	section, end, err := readSection(ex.q, uint64(limit))
+	if err == nil {
+		ex.q.SetReadDeadline(noDeadline)
+		head, err = parseRequest(section, limit, false)
+		transport.PutBuffer(section)
+	}
+	if err == nil && end && head.contentLength > 0 {
+		err = breaks(contentLengthMismatch, "ended the content %d bytes before its content-length", head.contentLength)
+	}
+	if err == nil {
+		return head, end
+	}
+	switch b, v := (*breach)(nil), (*violation)(nil); {
+	case err == errNoSection:
+		ex.punish(breaks(requestIncomplete, "ended a stream without a request"))
+	case err == errSectionTooLarge:
+		ex.refuseLarge(tooLarge(limit))
+	case errors.As(err, &b) && b.rule == headerListTooLarge:
+		ex.refuseLarge(b)
+	case errors.As(err, &b):
+		ex.punish(b)
+	case errors.As(err, &v):
+		ex.sc.violated(nil, v)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		ex.punish(breaks(headersTimeout, "did not end the header section of a request within %v", timeout))
+	default:
+		ex.dropped(err)
+	}
+	return nil, false
+}
+
+// punish resets the stream both ways because of what the client did, and tells.
+func (ex *exchange) punish(b *breach) {
+	ex.mu.Lock()
+	first := !ex.broken
+	ex.broken = true
+	ex.mu.Unlock()
+	if first {
+		ex.reset(b.rule.code)
+		ex.sc.tell(b.rule, b.detail)
+	}
+}
+
+// refuseLarge answers 431.
+//
+// "A server that receives a larger header section than it is willing to handle can send an HTTP 431 (Request Header Fields Too Large) status
+// code." RFC 9114, Section 4.2.2.
+func (ex *exchange) refuseLarge(b *breach) {
+	ex.q.CancelRead(quic.StreamErrorCode(b.rule.code))
+	ex.sc.tell(b.rule, b.detail)
+	ex.w.Init(ex, semantics.Pseudo{})
+	ex.w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
+	ex.w.Finish()
+	ex.w.Release()
+}
+
+// dropped ends our side where the client has ended its own before the request was there.
+func (ex *exchange) dropped(err error) {
+	if _, reset := errors.AsType[*quic.StreamError](err); reset {
+		ex.broken = true
+		ex.q.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestIncomplete))
+	}
+}
+
+func (ex *exchange) reset(code http3.ErrCode) {
+	ex.q.CancelRead(quic.StreamErrorCode(code))
+	ex.q.CancelWrite(quic.StreamErrorCode(code))
+}
+
+// begin makes the request that the handler sees.
+func (ex *exchange) begin(head *requestHead, end bool) {
+	sc, s := ex.sc, ex.sc.srv
+	req, kind := semantics.NewRequest(head.pseudo, head.fields)
+	ex.req, ex.handler = req, s.handler()
+	req.Proto, req.ProtoMajor = "HTTP/3.0", 3
+	req.RemoteAddr, req.TLS = sc.remote, sc.tlsState()
+	ex.early = !handshakeDone(sc.q)
+	ex.content.left = head.contentLength
+	ex.content.section.limit = uint64(s.maxHeaderBytes())
+	ex.content.frames.keep = &ex.content.section
+	ex.w.Init(ex, head.pseudo)
+	tunnel := head.pseudo.Protocol != ""
+	sc.prioritize(ex.q.StreamID(), req.Header["Priority"], tunnel)
+	switch {
+	case kind == semantics.Unknown, kind == semantics.WebSocket && !s.ConnectProtocol:
+		var told func(*http.Request, string)
+		if kind == semantics.Unknown {
+			told = s.UnknownProtocol
+		}
+		ex.handler = semantics.RefuseProtocol(head.pseudo.Protocol, told)
+	case kind == semantics.Malformed:
+		ex.handler = semantics.Refuse(http.StatusBadRequest, "malformed :path")
+	case kind == semantics.Ordinary && ex.early && !safe(req.Method):
+		// "A 425 (Too Early) status code indicates that the server is unwilling to risk processing a request that might be replayed."
+		// RFC 8470, Section 5.2.
+		ex.handler = semantics.Refuse(http.StatusTooEarly, req.Method+" is not for early data")
+	}
+	if !tunnel && !end {
+		ex.body.Init(&ex.w, req)
+	}
+	ex.ctx = requestContext{Context: ex.q.Context(), sc: sc}
+	ctx := sc.bound(&ex.ctx)
+	if kind == semantics.WebSocket {
+		ex.accept = transport.AcceptorContext{Context: ctx, Acceptor: ex}
+		ctx = &ex.accept
+	}
+	req.SetContext(ctx)
 }
 
 func (s *Server) handler() http.Handler {
@@ -53,11 +177,6 @@ func (s *Server) handler() http.Handler {
 		return http.DefaultServeMux
 	}
 	return s.Handler
-}
-
-// isExtended reports whether r is an Extended CONNECT, whose :protocol quic-go puts into Proto.
-func isExtended(r *http.Request) bool {
-	return r.Method == http.MethodConnect && r.ProtoMajor == 3 && r.Proto != "HTTP/3.0"
 }
 
 // safe: RFC 9110, Section 9.2.1.
@@ -69,31 +188,80 @@ func safe(method string) bool {
 	return false
 }
 
-// serveConnect shows an Extended CONNECT as a GET with Upgrade.
-func (s *Server) serveConnect(sc *serverConn, w http.ResponseWriter, r *http.Request, early bool) {
-	ex := &exchange{w: w, sc: sc, early: early}
-	defer ex.end()
-	r = r.WithContext(transport.WithAcceptor(r.Context(), ex))
-	ex.r = r
-	r.Method, r.Proto, r.Body, r.ContentLength = http.MethodGet, "HTTP/3.0", http.NoBody, 0
-	r.Header["Upgrade"] = []string{"websocket"}
-	r.Header["Connection"] = []string{"Upgrade"}
-	s.handler().ServeHTTP(ex, r)
-	ex.finish()
+// run calls the handler and ends what it began.
+func (ex *exchange) run() {
+	ok := false
+	defer func() {
+		if !ok {
+			ex.panicked(recover())
+		}
+		ex.end()
+	}()
+	ex.handler.ServeHTTP(&ex.w, &ex.req.Request)
+	ex.w.Finish()
+	ok = true
 }
 
-// An exchange is an Extended CONNECT while its handler runs: the transport.Acceptor and the http.ResponseWriter.
-type exchange struct {
-	w     http.ResponseWriter
-	r     *http.Request
-	sc    *serverConn
-	early bool
+func (ex *exchange) panicked(v any) {
+	if v != nil && v != http.ErrAbortHandler {
+		ex.sc.srv.logf("http3: panic serving %v: %v\n%s", ex.sc.remote, v, debug.Stack())
+	}
+	if !ex.w.Hijacked() {
+		ex.Abort()
+	}
+}
 
-	mu       sync.Mutex
-	accepted bool // the handler took the stream
-	done     bool // the handler has returned
-	status   int  // 0: WriteHeader was not called
-	replaced bool // by a 501: what the handler writes is not sent
+// end is called when the handler has returned and its answer is written.
+func (ex *exchange) end() {
+	ex.w.Release()
+	ex.mu.Lock()
+	ex.done = true
+	ex.mu.Unlock()
+	if !ex.w.Hijacked() {
+		// "When the server does not need to receive the remainder of the request, it MAY abort reading the request stream, send a complete
+		// response, and cleanly close the sending part of the stream. The error code H3_NO_ERROR SHOULD be used when requesting that the
+		// client stop sending on the request stream." RFC 9114, Section 4.1.
+		ex.q.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError))
+	}
+}
+
+// endedEarly reports whether the client made the stream end before its time: it stopped or reset it, or broke a rule.
+func (ex *exchange) endedEarly() bool {
+	stopped, ok := errors.AsType[*quic.StreamError](context.Cause(ex.q.Context()))
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	return ex.broken || ok && stopped.Remote || ex.content.cut.Load()
+}
+
+// A requestContext is a request's context. It ends with our side of the stream, and has the values of the connection's and BaseContext's.
+type requestContext struct {
+	context.Context // QUIC's, of the stream
+	sc              *serverConn
+}
+
+// Value implements context.Context.
+func (c *requestContext) Value(key any) any {
+	switch key {
+	case http.LocalAddrContextKey:
+		return c.sc.q.LocalAddr()
+	case http3.RemoteAddrContextKey:
+		return c.sc.q.RemoteAddr()
+	}
+	if v := c.Context.Value(key); v != nil || c.sc.base == nil {
+		return v
+	}
+	return c.sc.base.Value(key)
+}
+
+// bound has ctx end with BaseContext's, too.
+func (sc *serverConn) bound(ctx *requestContext) context.Context {
+	if sc.base == nil || sc.base.Done() == nil {
+		return ctx
+	}
+	derived, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(sc.base, func() { cancel(context.Cause(sc.base)) })
+	context.AfterFunc(ctx, func() { stop() })
+	return derived
 }
 
 // InEarlyData is what transport.InEarlyData asks.
@@ -109,98 +277,52 @@ func (ex *exchange) AwaitHandshake(ctx context.Context) error {
 	}
 }
 
-// Accept implements transport.Acceptor.
+// Front and SetFront implement transport.Fronted.
+func (ex *exchange) Front() transport.Acceptor     { return ex.front }
+func (ex *exchange) SetFront(a transport.Acceptor) { ex.front = a }
+
+// Accept implements transport.Acceptor: it answers an Extended CONNECT with 200 and hands the stream over.
 func (ex *exchange) Accept(h http.Header) (transport.Stream, error) {
 	ex.mu.Lock()
 	switch {
 	case ex.done:
 		ex.mu.Unlock()
 		return nil, errors.New("the handler has returned")
-	case ex.accepted || ex.status != 0:
+	case ex.w.Answered() || ex.begun:
 		ex.mu.Unlock()
 		return nil, errors.New("the request was answered already")
 	}
-	ex.accepted = true
+	ex.begun = true
+	ex.w.Hijack()
 	ex.mu.Unlock()
 	sc := ex.sc
 	sc.add(1)
-	st, err := accept(ex.w, h, sc, &sc.writer, transport.Info{
+	st := newStream(ex.q, sc, &sc.writer, transport.Info{
 		ConnID: sc.id, LocalAddr: sc.q.LocalAddr(), RemoteAddr: sc.q.RemoteAddr(),
 	}, sc.srv.WriteTimeout)
+	out := appendHeaders(transport.GetBuffer(minResponse), http.StatusOK, h)
+	err := ex.write(true, out)
+	transport.PutBuffer(out)
 	if err != nil {
-		sc.add(-1)
-		return nil, sc.lost(err)
+		st.hangUp() // which gives up what was counted, and charges for it
+		return nil, err
 	}
+	ex.q.SetWriteDeadline(noDeadline)
+	// A handler may go on for as long as the WebSocket: it keeps of the request what it needs.
+	ex.req, ex.handler = nil, nil
 	return st, nil
 }
 
-// Header implements http.ResponseWriter.
-func (ex *exchange) Header() http.Header { return ex.w.Header() }
-
-// WriteHeader implements http.ResponseWriter.
-func (ex *exchange) WriteHeader(status int) {
-	ex.mu.Lock()
-	if ex.accepted || ex.done || ex.status != 0 {
-		ex.mu.Unlock()
-		ex.sc.srv.logf("http3: superfluous response.WriteHeader call")
-		return
+// released implements under.
+func (sc *serverConn) released(st *stream) {
+	if st.wasReset() {
+		sc.chargeReset()
 	}
-	// "HTTP/3 does not support the HTTP Upgrade mechanism or the 101 (Switching Protocols) informational status code." RFC 9114,
-	// Section 4.5. And a 2xx would open a tunnel that nobody holds.
-	if status == http.StatusSwitchingProtocols || status/100 == 2 {
-		clear(ex.w.Header())
-		ex.replaced, status = true, http.StatusNotImplemented
-	}
-	if status >= 200 {
-		ex.status = status
-	}
-	ex.mu.Unlock()
-	ex.w.WriteHeader(status)
+	sc.forget(st.q.StreamID())
+	sc.add(-1)
 }
 
-// Write implements http.ResponseWriter.
-func (ex *exchange) Write(p []byte) (int, error) {
-	ex.mu.Lock()
-	accepted, begun, replaced := ex.accepted, ex.status != 0, ex.replaced
-	ex.mu.Unlock()
-	if accepted {
-		return 0, http.ErrHijacked
-	}
-	if !begun {
-		ex.WriteHeader(http.StatusOK)
-		replaced = true
-	}
-	if replaced {
-		return len(p), nil
-	}
-	return ex.w.Write(p)
-}
-
-// FlushError is what http.ResponseController calls for Flush.
-func (ex *exchange) FlushError() error {
-	if _, err := ex.Write(nil); err != nil {
-		return err
-	}
-	return http.NewResponseController(ex.w).Flush()
-}
-
-// Flush implements http.Flusher.
-func (ex *exchange) Flush() { ex.FlushError() }
-
-// finish answers what the handler has not answered.
-func (ex *exchange) finish() {
-	ex.mu.Lock()
-	answered := ex.accepted || ex.status != 0
-	ex.mu.Unlock()
-	if !answered {
-		ex.WriteHeader(http.StatusNotImplemented)
-	}
-}
-
-func (ex *exchange) end() {
-	ex.mu.Lock()
-	ex.done = true
-	ex.mu.Unlock()
-}
-
-var _ http.Flusher = (*exchange)(nil)
+var (
+	_ semantics.Stream  = (*exchange)(nil)
+	_ transport.Fronted = (*exchange)(nil)
+)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"log"
 	"net"
 	"net/http"
@@ -13,17 +12,13 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
-
-	"github.com/weftws/weft/internal/bucket"
-	"github.com/weftws/weft/internal/transport"
 )
 
 // A Server serves HTTP/3 and drains it. Its fields are not changed after the first Serve.
 type Server struct {
 	Handler   http.Handler
 	TLSConfig *tls.Config // the application protocol is set here
-	// ConnectProtocol allows Extended CONNECT. Deviation: where it is off, clients are told that it is on, and get 501, since
-	// quic-go's server sends SETTINGS_ENABLE_CONNECT_PROTOCOL=1 always.
+	// ConnectProtocol allows Extended CONNECT. Where it is off clients are told nothing of it, and one that tries gets 501.
 	ConnectProtocol bool
 	MaxStreams      int           // requests and WebSockets at a time on a connection; default 1000
 	IdleTimeout     time.Duration // closes a connection without streams; 0: none
@@ -31,11 +26,13 @@ type Server struct {
 	SilenceTimeout  time.Duration // ends a connection after so much silence; default 30 s, and the smaller one of both sides counts
 	StreamWindow    uint64        // receive window of a stream, the most that it grows to; default 1 MiB
 	ConnWindow      uint64        // of a connection, which bounds what is buffered for it; default 8 MiB
-	WriteTimeout    time.Duration // a client that accepts nothing for so long loses the WebSocket; default 30 s
+	WriteTimeout    time.Duration // a client that accepts nothing for so long loses the stream; default 30 s
 	MaxHeaderBytes  int           // default http.DefaultMaxHeaderBytes
 	// HandshakeTimeout bounds a handshake, and half of it the wait for the client's next packet meanwhile; default 10 s.
 	HandshakeTimeout time.Duration
-	ErrorLog         *log.Logger // panics of handlers; nil: the log package's standard logger
+	// ReadHeaderTimeout bounds the header section of a request (H3_REQUEST_INCOMPLETE); default 10 s.
+	ReadHeaderTimeout time.Duration
+	ErrorLog          *log.Logger // panics of handlers; nil: the log package's standard logger
 	// BaseContext returns the context that those of requests derive from; nil: context.Background().
 	BaseContext func(local net.Addr) context.Context
 	// Prove, Begin and Admit, if set, limit connections; they must not block. Prove says whether a client that claims to be at remote has to prove
@@ -49,16 +46,18 @@ type Server struct {
 	// Connected and Closed, if set, are told of each connection (for counters). They must not block.
 	Connected func(remote net.Addr)
 	Closed    func(remote net.Addr, err error)
-	// Violation, if set, is told of each limit that a client exceeded; detail is in words. The address of a handshake that took too long is a mere claim.
+	// Violation, if set, is told of each rule that a client broke, and each limit that it exceeded; detail is in words. The address of a handshake
+	// that took too long is a mere claim.
 	// UnknownProtocol, if set, is told of each Extended CONNECT that gets 501 for its :protocol, but for a WebSocket's. They must not block.
-	Violation       func(remote net.Addr, l Limit, detail string)
+	Violation       func(remote net.Addr, rule *Rule, detail string)
 	UnknownProtocol func(r *http.Request, protocol string)
 
 	mu       sync.Mutex
-	h3       *http3.Server
 	sockets  []*listener
-	conns    map[*serverConn]struct{}
-	stopping bool
+	conns    map[*serverConn]struct{} // until all of their handlers have returned
+	stopping bool                     // Shutdown or Close was called
+	closed   bool                     // Close was
+	idle     chan struct{}            // closed when there is no conn; nil while nobody waits for that
 }
 
 // Serve serves what arrives on pc until Shutdown or Close, which close pc: it then returns http.ErrServerClosed. An Extended
@@ -79,20 +78,20 @@ func (s *Server) Serve(pc net.PacketConn) error {
 		return err
 	}
 	s.sockets = append(s.sockets, l)
-	h3 := s.server()
 	s.mu.Unlock()
-	if err = h3.ServeListener(l); !errors.Is(err, http.ErrServerClosed) {
-		l.closeSocket()
+	for {
+		q, err := l.accept()
+		if err != nil {
+			if s.isStopping() {
+				return http.ErrServerClosed
+			}
+			l.closeSocket()
+			return err
+		}
+		if sc := s.newConn(q); sc != nil {
+			go sc.serve()
+		}
 	}
-	return err
-}
-
-// server makes quic-go's server. Called with the lock held.
-func (s *Server) server() *http3.Server {
-	if s.h3 == nil {
-		s.h3 = &http3.Server{Handler: http.HandlerFunc(s.serveHTTP), MaxHeaderBytes: s.MaxHeaderBytes, ConnContext: s.connected}
-	}
-	return s.h3
 }
 
 func (s *Server) quicConfig() *quic.Config {
@@ -101,21 +100,24 @@ func (s *Server) quicConfig() *quic.Config {
 		maxStreams = defaultMaxStreams
 	}
 	stream, conn := cmp.Or(s.StreamWindow, defaultStreamWindow), cmp.Or(s.ConnWindow, defaultConnWindow)
-	conf := &quic.Config{
+	return &quic.Config{
 		HandshakeIdleTimeout: s.handshakeTimeout() / 2, // quic-go gives it twice as long in all
 		Allow0RTT:            true, MaxIncomingStreams: int64(maxStreams), KeepAlivePeriod: s.KeepAlive, MaxIdleTimeout: s.SilenceTimeout,
 		InitialStreamReceiveWindow: min(stream, initialWindow), MaxStreamReceiveWindow: stream,
 		InitialConnectionReceiveWindow: conn, MaxConnectionReceiveWindow: conn,
+		RequireStreamCreditRelease: true,
 	}
-	if s.Violation != nil {
-		conf.Tracer = trace
-	}
-	return conf
 }
 
 func (s *Server) handshakeTimeout() time.Duration {
 	return cmp.Or(s.HandshakeTimeout, defaultHandshakeTimeout)
 }
+
+func (s *Server) headerTimeout() time.Duration {
+	return cmp.Or(s.ReadHeaderTimeout, defaultHeaderTimeout)
+}
+
+func (s *Server) writeTimeout() time.Duration { return cmp.Or(s.WriteTimeout, defaultWriteTimeout) }
 
 func (s *Server) maxHeaderBytes() int {
 	if s.MaxHeaderBytes <= 0 {
@@ -128,37 +130,69 @@ func (s *Server) maxHeaderBytes() int {
 // when all are gone. When ctx is done before, it closes what is left and returns ctx's error. WebSocket streams count: whoever
 // owns them sends their Close frames.
 func (s *Server) Shutdown(ctx context.Context) error {
-	h3, conns := s.stop()
-	if h3 == nil {
-		return nil
-	}
+	conns, idle := s.stop(false)
 	for _, sc := range conns {
 		sc.drain()
 	}
 	s.closeListeners()
-	defer s.closeSockets()
-	return h3.Shutdown(ctx)
+	select {
+	case <-idle:
+		s.closeSockets()
+		return nil
+	case <-ctx.Done():
+		s.Close()
+		return ctx.Err()
+	}
 }
 
 // Close ends every connection at once, and returns when their handlers have.
 func (s *Server) Close() error {
-	h3, _ := s.stop()
-	if h3 == nil {
-		return nil
-	}
+	conns, idle := s.stop(true)
 	s.closeListeners()
-	defer s.closeSockets()
-	return h3.Close()
+	for _, sc := range conns {
+		sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+	}
+	<-idle
+	s.closeSockets()
+	return nil
 }
 
-func (s *Server) stop() (h3 *http3.Server, conns []*serverConn) {
+// stop lets no connection in any more. idle is closed when all are gone.
+func (s *Server) stop(closed bool) (conns []*serverConn, idle <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
+	s.closed = s.closed || closed
 	for sc := range s.conns {
 		conns = append(conns, sc)
 	}
-	return s.h3, conns
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+		if len(s.conns) == 0 {
+			close(s.idle)
+		}
+	}
+	return conns, s.idle
+}
+
+func (s *Server) isStopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping
+}
+
+// gone forgets a connection.
+func (s *Server) gone(sc *serverConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, sc)
+	if s.idle != nil && len(s.conns) == 0 {
+		select {
+		case <-s.idle: // Serve had a late one
+		default:
+			close(s.idle)
+		}
+	}
 }
 
 // closeListeners keeps new connections out; those that are there go on.
@@ -189,141 +223,11 @@ func (s *Server) logf(format string, args ...any) {
 	}
 }
 
-// A serverConn is the server's end of one connection.
-type serverConn struct {
-	srv  *Server
-	q    *quic.Conn
-	id   uint64
-	base context.Context // BaseContext's; nil: none
-
-	writer writer
-
-	mu        sync.Mutex
-	active    int // requests whose handlers run, and streams
-	draining  bool
-	over      bool
-	timer     *time.Timer   // closes the connection when nothing is active; nil: it may be idle for ever
-	resets    bucket.Bucket // what is left to the client
-	excessive bool          // nothing was: the connection is being ended
-}
-
-// connected is told of each new connection, and returns the context of its requests.
-func (s *Server) connected(ctx context.Context, q *quic.Conn) context.Context {
-	sc := &serverConn{srv: s, q: q, id: transport.NextConnID(), resets: bucket.New(time.Now(), resetBurst, resetRate)}
-	s.mu.Lock()
-	if s.conns == nil {
-		s.conns = make(map[*serverConn]struct{})
+// tell tells of a rule that was broken.
+func (s *Server) tell(remote net.Addr, rule *Rule, detail string) {
+	if s.Violation != nil {
+		s.Violation(remote, rule, detail)
 	}
-	s.conns[sc] = struct{}{}
-	stopping := s.stopping
-	s.mu.Unlock()
-	if s.Connected != nil {
-		s.Connected(q.RemoteAddr())
-	}
-	if s.Admit != nil || s.Begin != nil {
-		go sc.admit()
-	}
-	if s.IdleTimeout > 0 {
-		// Choice: not quic-go's IdleTimeout, whose timer keeps a connection in memory until it fires, when that has long been over.
-		sc.mu.Lock()
-		sc.timer = time.AfterFunc(s.IdleTimeout, sc.closeIdle)
-		sc.mu.Unlock()
-	}
-	context.AfterFunc(q.Context(), sc.ended)
-	if stopping {
-		sc.drain()
-	}
-	c := connContext{Context: ctx, conn: sc}
-	if s.BaseContext == nil {
-		return c
-	}
-	c.values = s.BaseContext(q.LocalAddr())
-	sc.base = c.values
-	derived, cancel := context.WithCancelCause(c)
-	stop := context.AfterFunc(c.values, func() { cancel(context.Cause(c.values)) })
-	context.AfterFunc(q.Context(), func() { stop() })
-	return derived
-}
-
-func (sc *serverConn) ended() {
-	s := sc.srv
-	s.mu.Lock()
-	delete(s.conns, sc)
-	s.mu.Unlock()
-	sc.mu.Lock()
-	sc.over = true
-	if sc.timer != nil {
-		sc.timer.Stop()
-	}
-	sc.mu.Unlock()
-	if s.Closed != nil {
-		s.Closed(sc.q.RemoteAddr(), sc.lost(context.Cause(sc.q.Context())))
-	}
-}
-
-// drain has the connection closed when nothing is active on it. GOAWAY is quic-go's to send; a client that has nothing to wait for
-// should close then, and what was on the way still arrives.
-func (sc *serverConn) drain() {
-	sc.mu.Lock()
-	defer sc.mu.Unlock()
-	switch {
-	case sc.draining || sc.over:
-		return
-	case sc.timer == nil:
-		sc.timer = time.AfterFunc(drainTimeout, sc.closeIdle)
-	default:
-		sc.timer.Reset(drainTimeout)
-	}
-	sc.draining = true
-}
-
-func (sc *serverConn) closeIdle() {
-	sc.mu.Lock()
-	idle := sc.active == 0
-	sc.mu.Unlock()
-	if idle {
-		// "An endpoint that completes a graceful shutdown SHOULD use the H3_NO_ERROR error code when closing the connection."
-		// RFC 9114, Section 5.2.
-		sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
-	}
-}
-
-// add counts what is active.
-func (sc *serverConn) add(n int) {
-	sc.mu.Lock()
-	defer sc.mu.Unlock()
-	sc.active += n
-	switch {
-	case sc.timer == nil || sc.over:
-	case sc.active > 0:
-		sc.timer.Stop()
-	case sc.draining:
-		sc.timer.Reset(drainTimeout)
-	default:
-		sc.timer.Reset(sc.srv.IdleTimeout)
-	}
-}
-
-func (sc *serverConn) lost(err error) *ConnError { return connError(err, true) }
-
-// A connContext is a connection's context with the values of another one.
-type connContext struct {
-	context.Context
-	values context.Context // may be nil
-	conn   *serverConn
-}
-
-type connKey struct{}
-
-// Value implements context.Context.
-func (c connContext) Value(key any) any {
-	if _, ok := key.(connKey); ok {
-		return c.conn
-	}
-	if v := c.Context.Value(key); v != nil || c.values == nil {
-		return v
-	}
-	return c.values.Value(key)
 }
 
 const (

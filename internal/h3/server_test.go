@@ -169,8 +169,7 @@ func TestConnectAnswers(t *testing.T) {
 			if c.handler != nil {
 				handler = c.handler
 			}
-			inFakeTime(t, &Server{}, http.HandlerFunc(handler), func(t *testing.T, fx *fixture) {
-				fx.srv.ConnectProtocol = !c.off
+			withServer(t, &Server{Handler: http.HandlerFunc(handler), ConnectProtocol: !c.off}, func(t *testing.T, fx *fixture) {
 				cc, q := fx.stockClient()
 				proto := "websocket"
 				if c.proto != "" {

@@ -13,7 +13,7 @@ const (
 	settingConnectProtocol = 0x8
 )
 
-// settings are a server's, as far as they matter to a client that opens WebSockets.
+// settings are a peer's or ours, as far as they matter to WebSockets.
 type settings struct {
 	connect        bool   // SETTINGS_ENABLE_CONNECT_PROTOCOL = 1
 	connectPresent bool   // it was there, whatever its value
@@ -85,13 +85,18 @@ func (s *settings) reduced(old settings) error {
 	return violates(http3.ErrCodeSettingsError, "peer accepted early data and took back %s", what)
 }
 
-// appendControlStream appends what a client's control stream begins with.
+// appendControlStream appends what a control stream begins with.
 //
 // "Each side MUST initiate a single control stream at the beginning of the connection and send its SETTINGS frame as the first
 // frame on this stream." RFC 9114, Section 6.2.1.
-func appendControlStream(dst []byte) []byte {
+func appendControlStream(dst []byte, s settings) []byte {
 	payload := quicvarint.Append(nil, settingMaxFieldSection)
-	payload = quicvarint.Append(payload, maxResponseSection)
+	payload = quicvarint.Append(payload, s.maxSection)
+	if s.connect {
+		// "Using a SETTINGS parameter to opt into an otherwise incompatible protocol change": RFC 8441, Section 3; RFC 9220, Section 3.
+		payload = quicvarint.Append(payload, settingConnectProtocol)
+		payload = quicvarint.Append(payload, 1)
+	}
 	dst = quicvarint.Append(dst, streamControl)
 	dst = quicvarint.Append(dst, frameSettings)
 	dst = quicvarint.Append(dst, uint64(len(payload)))

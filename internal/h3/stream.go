@@ -398,5 +398,7 @@ const (
 	maxReadSize         = 64 << 10
 )
 
-// longAgo as a deadline interrupts what is blocked.
-var longAgo = time.Unix(1, 0)
+var (
+	longAgo    = time.Unix(1, 0) // as a deadline interrupts what is blocked
+	noDeadline time.Time
+)
