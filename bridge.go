@@ -100,6 +100,7 @@ type crossing struct {
 	key     string
 	ownKey  bool // the client sent no valid key
 	front   bool // the request is the handler's; so is the header of the response, which is of no use after Accept
+	http3   bool // where front is, the request came over HTTP/3, else HTTP/2
 	refused bool // by us: what the handler writes is not sent
 
 	status    int         // of the handler's WriteHeader, or of our refusal; 0: none
@@ -113,7 +114,7 @@ func (x *crossing) request(own bool) *http.Request {
 	r, h := x.r, x.r.Header
 	if f, ok := x.native.(transport.Fronted); ok && own {
 		f.SetFront(x)
-		x.front = true
+		x.front, x.http3 = true, r.ProtoMajor == 3
 	} else {
 		ctx := r.Context()
 		if x.native != nil || x.foreign != nil {

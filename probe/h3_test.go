@@ -105,7 +105,11 @@ func TestH3(t *testing.T) {
 		},
 		{"alone", h3Origin{fake: newOrigin, srv: h3Echo(), opt: only}, want{negotiate.H3, Open, 2}, "200 OK", []string{"reached in 2 round trips by h3 alone"}},
 		{
-			"501", h3Origin{fake: newOrigin, srv: &h3.Server{Handler: http.HandlerFunc(echo)}}, want{negotiate.H3, version, 2}, "501 Not Implemented",
+			"off", h3Origin{fake: newOrigin, srv: &h3.Server{Handler: http.HandlerFunc(echo)}}, want{negotiate.H3, version, 1}, noFlag,
+			[]string{"reached in 3", "its HTTP/3 opens no WebSocket: " + noFlag},
+		},
+		{
+			"501", h3Origin{fake: newOrigin, srv: h3Status(501)}, want{negotiate.H3, version, 2}, "501 Not Implemented",
 			[]string{"reached in 3", "its HTTP/3 opens no WebSocket: server answered 501"},
 		},
 		{"404", h3Origin{fake: newOrigin, srv: h3Status(404)}, want{negotiate.H3, "ambiguous", 2}, "404 Not Found although", []string{"its HTTP/3 opens no"}},
