@@ -272,7 +272,7 @@ func (o *AcceptOptions) observe(r *http.Request, c *Conn, err error) {
 func (o *Observer) refused(x *crossing, err *HandshakeError) {
 	version := x.r.Proto
 	if x.front {
-		version = "HTTP/2.0" // x has changed it
+		version = x.version
 	}
 	o.refusedRequest(x.r, version, err)
 }
