@@ -386,14 +386,12 @@ func TestAttackHTTP3SlowReaders(t *testing.T) {
 	a := newArena(t, true, func(s *weft.Server) { s.Options.WriteTimeout = 200 * time.Millisecond })
 	a.beside(32<<20, func() {
 		q := a.attackH3()
-		var open []*quic.Stream
 		for range streams {
 			s, err := q.OpenStream()
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.Write(h3Request(":method: GET", ":scheme: https", ":path: /large", ":authority: localhost"))
-			open = append(open, s)
 		}
 		a.await("the handlers", func() bool { return a.writers.Load() > 0 })
 		a.await("the handlers' end", func() bool { return a.writers.Load() == 0 })

@@ -53,7 +53,8 @@ type ServerOptions struct {
 	KeepAlive time.Duration
 
 	// WriteTimeout is how long the network may take nothing at all before a connection is given up; 0: 30 s. Over HTTP/2 it is also how long
-	// a client's windows may hold up a stream, taking less than 1 KiB, before that is reset (ENHANCE_YOUR_CALM), at the latest after twice the time.
+	// a client's windows may hold up a stream, taking less than 1 KiB, before that is reset (ENHANCE_YOUR_CALM), at the latest after twice the time;
+	// over HTTP/3, how long the next 64 KiB of a response may take (H3_EXCESSIVE_LOAD).
 	WriteTimeout time.Duration
 
 	// PerIP is how much one client address may have at a time.

@@ -41,7 +41,7 @@ type Observer struct {
 	// Closed is told the end of each WebSocket that Opened was told of, once; with a Handler, before OnClose.
 	Closed func(Closed)
 	// Violation is told each rule that a peer broke and each limit that it exceeded: on a WebSocket, on a server's HTTP/2
-	// and HTTP/3 connections, in a [Server]'s handshakes and requests, and by a client address ([IPLimits]). Of WebSockets that are another library's it
+	// connections, in a [Server]'s handshakes and requests, and by a client address ([IPLimits]). Of WebSockets that are another library's it
 	// is told what costs them MaxMemory.
 	Violation func(Violation)
 }
@@ -271,11 +271,8 @@ func (o *AcceptOptions) observe(r *http.Request, c *Conn, err error) {
 // refused tells that x's request is no WebSocket.
 func (o *Observer) refused(x *crossing, err *HandshakeError) {
 	version := x.r.Proto
-	switch { // x has changed it
-	case x.http3:
-		version = "HTTP/3.0"
-	case x.front:
-		version = "HTTP/2.0"
+	if x.front {
+		version = x.version
 	}
 	o.refusedRequest(x.r, version, err)
 }

@@ -32,17 +32,17 @@ type Server struct {
 	// DisableHTTP3 keeps ListenAndServeTLS to TCP.
 	DisableHTTP3 bool
 
-	// ReadHeaderTimeout bounds the TLS and the QUIC handshake, reading an HTTP/1.1 request's header, and over HTTP/2 the wait for the client's SETTINGS and
-	// the end of a field block; 0: 10 s. IdleTimeout closes connections
+	// ReadHeaderTimeout bounds the handshake of TLS and of QUIC, reading the header of a request over HTTP/1.1 and HTTP/3, and over HTTP/2 the wait
+	// for the client's SETTINGS and the end of a field block; 0: 10 s. IdleTimeout closes connections
 	// without requests and WebSockets; 0: 2 min.
 	ReadHeaderTimeout time.Duration
 	IdleTimeout       time.Duration
-	MaxHeaderBytes    int // of an HTTP/1.1 request; 0: 64 KiB
+	MaxHeaderBytes    int // of a request over HTTP/1.1 and HTTP/3; 0: 64 KiB
 
 	// ErrorLog gets errors of connections and panics of handlers; nil: the log package's standard logger.
 	ErrorLog *log.Logger
 
-	// BaseContext and ConnContext are as in http.Server. The connection is around the listener's, to which its NetConn() net.Conn leads, and that one's.
+	// BaseContext and ConnContext are as in http.Server.
 	BaseContext func(net.Listener) context.Context
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 

@@ -2,7 +2,9 @@ package weft_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/quic-go/quic-go"
@@ -52,4 +54,18 @@ func TestH3LateSettings(t *testing.T) {
 			tr.Close()
 		})
 	}
+}
+
+// A server that allows no Extended CONNECT does not say so over HTTP/3 either, and nobody tries.
+func TestH3DisableConnectProtocol(t *testing.T) {
+	simnet.Run(t, rtt, func(t *testing.T, n *simnet.Network) {
+		e := newEnv(t, n, carriers[4], http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request came") }), func(s *weft.Server) {
+			s.Options.DisableConnectProtocol = true
+		})
+		_, _, err := e.dialer.Dial(e.ctx, e.url, nil)
+		de, ok := errors.AsType[*weft.DialError](err)
+		if !ok || !strings.Contains(err.Error(), "server's SETTINGS over HTTP/3 do not have ENABLE_CONNECT_PROTOCOL = 1") {
+			t.Errorf("%v, %+v", err, de)
+		}
+	})
 }

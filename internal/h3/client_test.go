@@ -118,12 +118,12 @@ func TestConnectionLost(t *testing.T) {
 		synctest.Wait()
 		fx.net.SetUDP(serverAddr, simnet.UDP{Block: true})
 		<-cc.Done()
+		<-blocked.Done()
 		for _, err := range []error{<-errs, <-errs, <-closed, cc.Err(), sendErr(blocked)} {
 			if ce := connErr(t, err); !ce.Timeout || ce.Local || !ce.Heard || ce.Application {
 				t.Errorf("%+v", ce)
 			}
 		}
-		<-blocked.Done()
 		<-handled.Done()
 		if _, err := cc.OpenConnect(connectTo("/")); !connErr(t, err).Timeout {
 			t.Errorf("OpenConnect: %v", err)

@@ -175,3 +175,36 @@ func TestEarlyRejected(t *testing.T) {
 		}
 	})
 }
+
+// A server that comes back with its ticket keys takes early data only where its SETTINGS are what they were.
+func TestEarlyNeedsSameSettings(t *testing.T) {
+	for name, c := range map[string]struct {
+		connect  bool
+		max      int
+		rejected bool
+	}{
+		"the same":              {connect: true},
+		"no CONNECT any more":   {rejected: true},
+		"smaller headers":       {connect: true, max: 1000, rejected: true},
+		"the default, in words": {connect: true, max: http.DefaultMaxHeaderBytes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conf := &tls.Config{Certificates: []tls.Certificate{testCert}}
+			conf.SetSessionTicketKeys([][32]byte{{1}})
+			inFakeTime(t, &Server{TLSConfig: conf}, echoCallbacks(t), func(t *testing.T, fx *fixture) {
+				fx.remember()
+				fx.srv.Close()
+				<-fx.served
+				fx.serve(&Server{Handler: echoCallbacks(t), TLSConfig: conf, ConnectProtocol: c.connect, MaxHeaderBytes: c.max})
+				cc := fx.dial(DialOptions{Early: true})
+				if !cc.Early() {
+					t.Fatal("no early data")
+				}
+				<-cc.Settings()
+				if cc.EarlyRejected() != c.rejected {
+					t.Errorf("rejected: %v, %v", cc.EarlyRejected(), cc.Err())
+				}
+			})
+		})
+	}
+}

@@ -56,7 +56,6 @@ type Server struct {
 	sockets  []*listener
 	conns    map[*serverConn]struct{} // until all of their handlers have returned
 	stopping bool                     // Shutdown or Close was called
-	closed   bool                     // Close was
 	idle     chan struct{}            // closed when there is no conn; nil while nobody waits for that
 }
 
@@ -130,7 +129,7 @@ func (s *Server) maxHeaderBytes() int {
 // when all are gone. When ctx is done before, it closes what is left and returns ctx's error. WebSocket streams count: whoever
 // owns them sends their Close frames.
 func (s *Server) Shutdown(ctx context.Context) error {
-	conns, idle := s.stop(false)
+	conns, idle := s.stop()
 	for _, sc := range conns {
 		sc.drain()
 	}
@@ -147,7 +146,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close ends every connection at once, and returns when their handlers have.
 func (s *Server) Close() error {
-	conns, idle := s.stop(true)
+	conns, idle := s.stop()
 	s.closeListeners()
 	for _, sc := range conns {
 		sc.q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
@@ -158,11 +157,10 @@ func (s *Server) Close() error {
 }
 
 // stop lets no connection in any more. idle is closed when all are gone.
-func (s *Server) stop(closed bool) (conns []*serverConn, idle <-chan struct{}) {
+func (s *Server) stop() (conns []*serverConn, idle <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
-	s.closed = s.closed || closed
 	for sc := range s.conns {
 		conns = append(conns, sc)
 	}
@@ -187,11 +185,7 @@ func (s *Server) gone(sc *serverConn) {
 	defer s.mu.Unlock()
 	delete(s.conns, sc)
 	if s.idle != nil && len(s.conns) == 0 {
-		select {
-		case <-s.idle: // Serve had a late one
-		default:
-			close(s.idle)
-		}
+		close(s.idle)
 	}
 }
 

@@ -48,7 +48,7 @@ type serverConn struct {
 	goAwayPush     uint64 // the last one's
 }
 
-// newConn makes a serverConn of a connection that begins. nil: the server is closed.
+// newConn makes a serverConn of a connection that begins. nil: the server has stopped.
 func (s *Server) newConn(q *quic.Conn) *serverConn {
 	now := time.Now()
 	sc := &serverConn{
@@ -56,7 +56,7 @@ func (s *Server) newConn(q *quic.Conn) *serverConn {
 		resets: bucket.New(now, resetBurst, resetRate), controls: bucket.New(now, controlBurst, controlRate),
 	}
 	s.mu.Lock()
-	if s.closed {
+	if s.stopping {
 		s.mu.Unlock()
 		q.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 		return nil
@@ -89,7 +89,7 @@ func (sc *serverConn) serve() {
 		sc.mu.Unlock()
 	}
 	sc.openControl()
-	if s.isStopping() {
+	if s.isStopping() { // and there was no control stream yet
 		sc.drain()
 	}
 	sc.requests.Go(sc.acceptUniStreams)
