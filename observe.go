@@ -41,7 +41,7 @@ type Observer struct {
 	// Closed is told the end of each WebSocket that Opened was told of, once; with a Handler, before OnClose.
 	Closed func(Closed)
 	// Violation is told each rule that a peer broke and each limit that it exceeded: on a WebSocket, on a server's HTTP/2
-	// connections, in a [Server]'s handshakes and requests, and by a client address ([IPLimits]). Of WebSockets that are another library's it
+	// and HTTP/3 connections, in a [Server]'s handshakes and requests, and by a client address ([IPLimits]). Of WebSockets that are another library's it
 	// is told what costs them MaxMemory.
 	Violation func(Violation)
 }

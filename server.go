@@ -42,7 +42,7 @@ type Server struct {
 	// ErrorLog gets errors of connections and panics of handlers; nil: the log package's standard logger.
 	ErrorLog *log.Logger
 
-	// BaseContext and ConnContext are as in http.Server.
+	// BaseContext and ConnContext are as in http.Server. The connection is around the listener's, to which its NetConn() net.Conn leads, and that one's.
 	BaseContext func(net.Listener) context.Context
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 

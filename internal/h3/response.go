@@ -58,8 +58,8 @@ func (ex *exchange) Send(m semantics.Message) error {
 	return err
 }
 
-// write writes the parts, or with nothing in them asks whether anything could be written. A client that lets nothing of maxWrite through in
-// WriteTimeout loses the stream. final: the handler has returned, and its deadline does not count.
+// write writes the parts, or with nothing in them asks whether anything could be written. final: the handler has returned, and its deadline does
+// not count.
 func (ex *exchange) write(final bool, parts ...[]byte) error {
 	nothing := true
 	for _, p := range parts {
@@ -77,30 +77,36 @@ func (ex *exchange) write(final bool, parts ...[]byte) error {
 	return nil
 }
 
+// writePart writes p as long as the client takes at least minDrain bytes of it in WriteTimeout.
 func (ex *exchange) writePart(final bool, p []byte) error {
 	timeout := ex.sc.srv.writeTimeout()
-	until := time.Now().Add(timeout)
-	ex.mu.Lock()
-	if d := ex.writeDeadline; !final && !d.IsZero() && d.Before(until) {
-		until = d
+	for {
+		until := time.Now().Add(timeout)
+		ex.mu.Lock()
+		if d := ex.writeDeadline; !final && !d.IsZero() && d.Before(until) {
+			until = d
+		}
+		ex.q.SetWriteDeadline(until)
+		ex.mu.Unlock()
+		n, err := ex.q.Write(p)
+		if err == nil {
+			return nil
+		}
+		if !isDeadline(err) {
+			return streamError(err, int64(ex.q.StreamID()), ex.sc)
+		}
+		ex.mu.Lock()
+		handlers := !final && !ex.writeDeadline.IsZero() && !time.Now().Before(ex.writeDeadline)
+		ex.mu.Unlock()
+		if handlers {
+			return os.ErrDeadlineExceeded
+		}
+		if n < minDrain {
+			ex.punish(breaks(streamStalled, "took less than %d bytes within %v", minDrain, timeout))
+			return transport.ErrStalled
+		}
+		p = p[n:]
 	}
-	ex.q.SetWriteDeadline(until)
-	ex.mu.Unlock()
-	_, err := ex.q.Write(p)
-	if err == nil {
-		return nil
-	}
-	if !isDeadline(err) {
-		return streamError(err, int64(ex.q.StreamID()), ex.sc)
-	}
-	ex.mu.Lock()
-	handlers := !final && !ex.writeDeadline.IsZero() && !time.Now().Before(ex.writeDeadline)
-	ex.mu.Unlock()
-	if handlers {
-		return os.ErrDeadlineExceeded
-	}
-	ex.punish(breaks(streamStalled, "accepted nothing for %v", timeout))
-	return transport.ErrStalled
 }
 
 // Interim implements semantics.Stream.
@@ -190,6 +196,8 @@ const (
 	minResponse = 512
 	// maxTogether is how much content is copied to leave with its frame's header.
 	maxTogether = 8 << 10
-	// maxWrite is what has to get through at a time.
+	// maxWrite is how much is written at a time.
 	maxWrite = 64 << 10
+	// minDrain is how many bytes a client has to take in WriteTimeout, as over HTTP/2.
+	minDrain = 1024
 )

@@ -122,10 +122,39 @@ func TestStalledResponse(t *testing.T) {
 				if got := resetCode(s); got != http3.ErrCodeExcessiveLoad {
 					t.Errorf("reset with %v", got)
 				}
-				told.want(t, "http3/stream-stalled: client accepted nothing for 5s (RFC 9114, Section 10.5)")
+				told.want(t, "http3/stream-stalled: client took less than 1024 bytes within 5s (RFC 9114, Section 10.5)")
 			})
 		})
 	}
+}
+
+// A client that is slow, and goes on, gets everything.
+func TestSlowClientIsNotStalled(t *testing.T) {
+	const size = 64 << 10
+	var told complaint
+	ended := make(chan error, 1)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := w.Write(make([]byte, size))
+		ended <- err
+	})
+	inFakeTime(t, &Server{Violation: told.note, WriteTimeout: 5 * time.Second}, h, func(t *testing.T, fx *fixture) {
+		ended = make(chan error, 1)
+		q := fx.rawDial(&quic.Config{InitialStreamReceiveWindow: 4096, MaxStreamReceiveWindow: 4096, KeepAlivePeriod: 10 * time.Second})
+		s := q.request(requestOf("GET"))
+		s.Close()
+		start, got := time.Now(), 0
+		for got < size {
+			n, err := io.ReadFull(s, make([]byte, 2048))
+			if got += n; err != nil {
+				t.Fatalf("after %d bytes: %v", got, err)
+			}
+			pass(3 * time.Second)
+		}
+		if err := <-ended; err != nil || time.Since(start) < time.Minute {
+			t.Errorf("the handler is told %v, after %v", err, time.Since(start))
+		}
+		told.want(t)
+	})
 }
 
 // A handler's own deadlines are its own.

@@ -137,10 +137,10 @@ func write[T string | []byte](w *Response, p T) (int, error) {
 	if w.replaced {
 		return len(p), nil
 	}
-	w.written += int64(len(p))
-	if w.length >= 0 && w.written > w.length {
+	if w.length >= 0 && w.written+int64(len(p)) > w.length {
 		return 0, http.ErrContentLength
 	}
+	w.written += int64(len(p))
 	if len(w.buf)+len(p) <= responseBuffer {
 		if w.buf == nil {
 			w.buf = transport.GetBuffer(responseBuffer)

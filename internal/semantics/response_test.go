@@ -100,6 +100,10 @@ var responseCases = []responseCase{
 		note(io.WriteString(w, "abc"))
 		note(io.WriteString(w, "d"))
 	}, want: []string{`200 content-length="3" ` + plain + ` | "abc" | end of content`}, other: "takes what is too much into its buffer, and then cuts the response"},
+	{name: "too much at once", handler: func(w http.ResponseWriter, note func(...any)) {
+		w.Header().Set("Content-Length", "3")
+		note(io.WriteString(w, "abcd"))
+	}, want: []string{`abort`}, other: "takes what is too much into its buffer, and then cuts the response"},
 	{name: "less than length", handler: func(w http.ResponseWriter, _ func(...any)) {
 		w.Header().Set("Content-Length", "3")
 		io.WriteString(w, "ab")
