@@ -65,7 +65,6 @@ type attempt struct {
 	told    chan struct{} // closed when SETTINGS were reported, or are not going to be; nil: they came before this dial
 	pooled  bool          // the pool owns cc
 	reused  bool          // cc was in the pool before: it may have died unnoticed
-	heard   uint64        // packets that had come on cc before the request, over HTTP/3
 	probing bool          // counted in the pool
 	call    transport.Call
 	key     string // Sec-WebSocket-Key, HTTP/1.1

@@ -74,9 +74,6 @@ func (r *race) open(a *attempt, send func(transport.Mux, transport.ConnectReques
 	}
 	if a.cc != nil {
 		began := time.Now()
-		if cc, ok := a.cc.(*h3.ClientConn); ok {
-			a.heard = cc.PacketsReceived()
-		}
 		call, err := send(a.cc, r.connectRequest(a))
 		if err == nil {
 			a.call = call
@@ -138,31 +135,43 @@ func (r *race) responseOf(a *attempt, call transport.Call) (*http.Response, erro
 			return nil // it is there, or says itself how it ended
 		})
 	case *h3.ClientConn:
-		return r.responseOrDead(a, call, silenceOfQUIC, func() error {
-			if cc.PacketsReceived() == a.heard {
-				return errSilent
-			}
-			return nil
+		// What was on the way says nothing: an answer takes a whole round trip.
+		onTheWay := cc.MinRTT() * 3 / 4
+		return r.responseOrElse(a, call, onTheWay, func() (*http.Response, error) {
+			heard := cc.PacketsReceived()
+			return r.responseOrDead(a, call, max(silenceOfQUIC-onTheWay, 2*onTheWay), func() error {
+				if cc.PacketsReceived() == heard {
+					return errSilent
+				}
+				return nil
+			})
 		})
 	}
 	return call.Response(a.ctx)
 }
 
-// responseOrDead waits for the response, and after a while asks dead whether to go on. If not, the connection is left to those that use it:
-// they wait for what keepalive says.
-func (r *race) responseOrDead(a *attempt, call transport.Call, after time.Duration, dead func() error) (*http.Response, error) {
+// responseOrElse waits for the response, and after a while does something else.
+func (r *race) responseOrElse(a *attempt, call transport.Call, after time.Duration, otherwise func() (*http.Response, error)) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(a.ctx, after)
 	defer cancel()
 	res, err := call.Response(ctx)
 	if err == nil || ctx.Err() == nil || a.ctx.Err() != nil {
 		return res, err
 	}
-	if err := dead(); err != nil && a.ctx.Err() == nil {
-		r.d.pool.remove(r.key, a.cc)
-		a.cc.Shutdown(drainLinger)
-		return nil, err
-	}
-	return call.Response(a.ctx)
+	return otherwise()
+}
+
+// responseOrDead waits for the response, and after a while asks dead whether to go on. If not, the connection is left to those that use it:
+// they wait for what keepalive says.
+func (r *race) responseOrDead(a *attempt, call transport.Call, after time.Duration, dead func() error) (*http.Response, error) {
+	return r.responseOrElse(a, call, after, func() (*http.Response, error) {
+		if err := dead(); err != nil && a.ctx.Err() == nil {
+			r.d.pool.remove(r.key, a.cc)
+			a.cc.Shutdown(drainLinger)
+			return nil, err
+		}
+		return call.Response(a.ctx)
+	})
 }
 
 const (

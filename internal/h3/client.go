@@ -90,6 +90,9 @@ func (cc *ClientConn) RemoteAddr() net.Addr { return cc.q.RemoteAddr() }
 // RTT returns QUIC's estimate of the round-trip time, 0 where there is none yet.
 func (cc *ClientConn) RTT() time.Duration { return cc.q.ConnectionStats().SmoothedRTT }
 
+// MinRTT returns the shortest round trip that QUIC has seen.
+func (cc *ClientConn) MinRTT() time.Duration { return cc.q.ConnectionStats().MinRTT }
+
 // PacketsReceived counts the packets that have come, also those that could not be read.
 func (cc *ClientConn) PacketsReceived() uint64 { return cc.q.ConnectionStats().PacketsReceived }
 
