@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	logged REGEXP   wait until a line of its standard error matches
 //	down            interrupt it, want exit status 0; the file up.log has its standard error
 //	status N ARGS   run weft, want exit status N
+//	until RE ARGS   run weft, up to 20 times, until a line of its standard error matches
 func TestScripts(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the scripts interrupt processes, which Windows cannot")
@@ -49,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"logged": scriptLogged,
 			"down":   scriptDown,
 			"status": scriptStatus,
+			"until":  scriptUntil,
 		},
 	})
 }
@@ -140,6 +142,20 @@ func scriptStatus(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
 	}
+}
+
+func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until regexp args")
+	}
+	want := regexp.MustCompile("(?m)" + args[0])
+	for range 20 {
+		ts.Check(ts.Exec("weft", args[1:]...))
+		if want.MatchString(ts.ReadFile("stderr")) {
+			return
+		}
+	}
+	ts.Fatalf("no line of 20 times matches %q", args[0])
 }
 
 // A logBuffer is what a process has written so far.
