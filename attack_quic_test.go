@@ -90,12 +90,12 @@ func TestAttackQUICHandshakesOfOneAddress(t *testing.T) {
 	}
 }
 
-// A client that sends its first packet, and never completes the handshake.
+// A client that sends its first packet over and over, and never completes the handshake.
 func TestAttackQUICSlowHandshakes(t *testing.T) {
 	const handshakes = 20
 	a := newArena(t, true, func(s *weft.Server) {
 		limitPerIP(weft.IPLimits{})(s) // which has this machine's addresses counted
-		s.ReadHeaderTimeout = 500 * time.Millisecond
+		s.ReadHeaderTimeout = 4 * time.Second // half of which is longer than the attackers' pauses
 	})
 	a.beside(32<<20, func() {
 		stop := a.stallQUIC(foreign, handshakes, false)
@@ -103,7 +103,7 @@ func TestAttackQUICSlowHandshakes(t *testing.T) {
 		a.await("their end", func() bool {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			return a.limits["quic/handshake-timeout"] >= handshakes // and more, as clients say it again
+			return a.limits["quic/handshake-timeout"] >= handshakes/2 // whose packets were not late
 		})
 		stop()
 		a.await("the end of all", func() bool { return weft.QUICHandshakesPerIP(a.server, false) == 0 })

@@ -37,12 +37,11 @@ func (s *stalledSocket) WriteTo(p []byte, to net.Addr) (int, error) {
 	return s.PacketConn.WriteTo(p, to)
 }
 
-// Handshakes that do not come to their end are counted where time ran out, and only there.
+// Handshakes that do not come to their end are counted where time ran out while the client went on, and only there.
 func TestHandshakeTimeout(t *testing.T) {
 	const (
 		timeout = 4 * time.Second
 		slow    = "quic/handshake-timeout: client did not complete the QUIC handshake within 4s (RFC 9000, Section 10.1)"
-		silent  = "quic/handshake-timeout: client did not go on with the QUIC handshake within 2s (RFC 9000, Section 10.1)"
 	)
 	for name, c := range map[string]struct {
 		packets  int32         // that leave the client; 0: all, both ways
@@ -52,8 +51,8 @@ func TestHandshakeTimeout(t *testing.T) {
 		want     string
 		after    time.Duration // it is over
 	}{
-		"a client that falls silent":    {packets: 1, patience: time.Minute, want: silent, after: 2 * time.Second},
-		"half of a ClientHello":         {packets: 1, patience: time.Minute, alpn: "long", want: silent, after: 2 * time.Second},
+		"a client that falls silent":    {packets: 1, patience: time.Minute, after: 2 * time.Second},
+		"half of a ClientHello":         {packets: 1, patience: time.Minute, alpn: "long", after: 2 * time.Second},
 		"a client that says it again":   {packets: 1000, patience: 5 * time.Second, want: slow, after: 4 * time.Second},
 		"a client that does not trust":  {patience: time.Minute, roots: x509.NewCertPool()},
 		"a client of another protocol":  {patience: time.Minute, alpn: "h2"},
