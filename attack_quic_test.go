@@ -94,7 +94,7 @@ func TestAttackQUICHandshakesOfOneAddress(t *testing.T) {
 func TestAttackQUICSlowHandshakes(t *testing.T) {
 	const handshakes = 20
 	a := newArena(t, true, func(s *weft.Server) {
-		limitPerIP(weft.IPLimits{})(s) // which has this machine's addresses counted
+		limitPerIP(weft.IPLimits{})(s)        // which has this machine's addresses counted
 		s.ReadHeaderTimeout = 4 * time.Second // half of which is longer than the attackers' pauses
 	})
 	a.beside(32<<20, func() {
