@@ -260,6 +260,7 @@ func TestServerGoAway(t *testing.T) {
 			if got := resetCode(s); got != http3.ErrCodeRequestRejected {
 				t.Fatalf("a request afterwards: reset with %v", got)
 			}
+			<-s.Context().Done()
 			if got := stopCode(s.Context()); got != http3.ErrCodeRequestRejected {
 				t.Fatalf("a request afterwards: stopped with %v", got)
 			}
