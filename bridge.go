@@ -98,10 +98,10 @@ type crossing struct {
 	values  [4]string     // of the request's header
 	shown   *http.Request // what the handler got; it may have changed RemoteAddr
 	key     string
-	ownKey  bool   // the client sent no valid key
-	front   bool   // the request is the handler's; so is the header of the response, which is of no use after Accept
-	refused bool   // by us: what the handler writes is not sent
-	version string // with front: of the request before it was changed
+	ownKey  bool // the client sent no valid key
+	front   bool // the request is the handler's; so is the header of the response, which is of no use after Accept
+	refused bool // by us: what the handler writes is not sent
+	http3   bool // with front: the request came over HTTP/3, not HTTP/2
 
 	status    int         // of the handler's WriteHeader, or of our refusal; 0: none
 	switching http.Header // of WriteHeader(101)
@@ -114,7 +114,7 @@ func (x *crossing) request(own bool) *http.Request {
 	r, h := x.r, x.r.Header
 	if f, ok := x.native.(transport.Fronted); ok && own {
 		f.SetFront(x)
-		x.front, x.version = true, r.Proto
+		x.front, x.http3 = true, r.ProtoMajor == 3
 	} else {
 		ctx := r.Context()
 		if x.native != nil || x.foreign != nil {

@@ -14,3 +14,11 @@ func TestConnIsSmall(t *testing.T) {
 		t.Errorf("a Conn is %d bytes, want at most %d", size, limit)
 	}
 }
+
+// What lies between the WebSockets while they are opened costs memory, too, when it is gone.
+func TestCrossingIsSmall(t *testing.T) {
+	const limit = 192 // a size class of the allocator
+	if size := unsafe.Sizeof(crossing{}); size > limit {
+		t.Errorf("a crossing is %d bytes, want at most %d", size, limit)
+	}
+}

@@ -271,8 +271,11 @@ func (o *AcceptOptions) observe(r *http.Request, c *Conn, err error) {
 // refused tells that x's request is no WebSocket.
 func (o *Observer) refused(x *crossing, err *HandshakeError) {
 	version := x.r.Proto
-	if x.front {
-		version = x.version
+	switch { // x has changed it
+	case x.http3:
+		version = "HTTP/3.0"
+	case x.front:
+		version = "HTTP/2.0"
 	}
 	o.refusedRequest(x.r, version, err)
 }
