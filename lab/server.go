@@ -188,14 +188,15 @@ func (s *site) startPeer(ctx context.Context, peer *Peer) (*relay, error) {
 	if err := s.startPlain(); err != nil {
 		return nil, err
 	}
-	b := &behind{Behind: s.plain, Modules: "/usr/lib/apache2/modules", Dir: filepath.Join(s.dir, peer.Name)}
-	if err := os.Mkdir(b.Dir, 0o755); err != nil {
+	b := &behind{Behind: s.plain, Modules: "/usr/lib/apache2/modules"}
+	// Of its own, also after a start that failed.
+	var err error
+	if b.Dir, err = os.MkdirTemp(s.dir, peer.Name); err != nil {
 		return nil, err
 	}
 	if err := s.writeCertificate(b); err != nil {
 		return nil, err
 	}
-	var err error
 	if b.Port, err = freePort(); err != nil {
 		return nil, err
 	}
