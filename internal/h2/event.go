@@ -3,6 +3,7 @@ package h2
 import (
 	"time"
 
+	"github.com/weftws/weft/internal/fields"
 	"github.com/weftws/weft/internal/h2/wire"
 )
 
@@ -96,12 +97,8 @@ type Event struct {
 // A Field is one field line; Name is lower case.
 type Field struct{ Name, Value string }
 
-// Pseudo are the pseudo-header fields of a request or response, "" or 0 where absent. RFC 9113, Section 8.3; RFC 8441,
-// Section 4.
-type Pseudo struct {
-	Method, Scheme, Authority, Path, Protocol string
-	Status                                    int
-}
+// Pseudo are the pseudo-header fields of a request or response.
+type Pseudo = fields.Pseudo
 
 // Initiator is who ended a stream or a connection.
 type Initiator uint8

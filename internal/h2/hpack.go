@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/weftws/weft/internal/fields"
 	"github.com/weftws/weft/internal/h2/wire"
 )
 
@@ -65,11 +66,7 @@ func neverIndexed(name string) bool {
 // sendable reports whether the peer would not call the message malformed because of f: "An endpoint MUST NOT generate an
 // HTTP/2 message containing connection-specific header fields." RFC 9113, Section 8.2.2.
 func sendable(f Field) bool {
-	switch f.Name {
-	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
-		return false
-	}
-	return validFieldName(f.Name) && validFieldValue(f.Value)
+	return !fields.ConnectionSpecific(f.Name) && fields.ValidName(f.Name) && fields.ValidValue(f.Value)
 }
 
 func statusText(status int) string {

@@ -197,9 +197,9 @@ func (c *Conn) recvRequest(b *fieldBlock) *breach {
 		// treat this as a stream error (Section 5.4.2) of type PROTOCOL_ERROR or REFUSED_STREAM." RFC 9113, Section 5.1.2.
 		return c.streamBreach(b.streamID, streamLimit, "opened more than %d streams", c.cfg.MaxConcurrentStreams)
 	}
-	if b.end && sec.contentLength > 0 {
+	if b.end && sec.ContentLength > 0 {
 		return c.streamBreach(b.streamID, contentLengthMismatch, "ended the content %d bytes before its content-length",
-			sec.contentLength)
+			sec.ContentLength)
 	}
 	if uint64(c.slotsUsed) >= uint64(c.cfg.MaxConcurrentStreams) {
 		return c.refuse(b.streamID)
@@ -207,10 +207,10 @@ func (c *Conn) recvRequest(b *fieldBlock) *breach {
 	s := c.newStream(b.streamID)
 	c.slotsUsed++
 	s.recvHeaders = true
-	s.head = sec.pseudo.Method == "HEAD"
-	s.connect = sec.pseudo.Method == "CONNECT"
+	s.head = sec.Pseudo.Method == "HEAD"
+	s.connect = sec.Pseudo.Method == "CONNECT"
 	if !s.connect {
-		s.contentLeft = sec.contentLength
+		s.contentLeft = sec.ContentLength
 	}
 	c.addHeadersEvent(EventHeaders, s, b)
 	return nil
@@ -229,7 +229,7 @@ func (c *Conn) refuse(id uint32) *breach {
 
 func (c *Conn) recvResponse(b *fieldBlock) *breach {
 	s, sec := b.stream, &b.section
-	status := sec.pseudo.Status
+	status := sec.Pseudo.Status
 	switch {
 	case status == 101:
 		// "HTTP/2 does not support the 101 (Switching Protocols) informational status code". RFC 9113, Section 8.6.
@@ -251,10 +251,10 @@ func (c *Conn) recvResponse(b *fieldBlock) *breach {
 		// content-length header field, even though no content is included in DATA frames." RFC 9113, Section 8.1.1.
 		s.contentLeft = 0
 	default:
-		s.contentLeft = sec.contentLength
-		if b.end && sec.contentLength > 0 {
+		s.contentLeft = sec.ContentLength
+		if b.end && sec.ContentLength > 0 {
 			return c.streamBreach(s.ID, contentLengthMismatch, "ended the content %d bytes before its content-length",
-				sec.contentLength)
+				sec.ContentLength)
 		}
 	}
 	c.addHeadersEvent(EventHeaders, s, b)
@@ -273,7 +273,7 @@ func (c *Conn) recvTrailers(b *fieldBlock) *breach {
 func (c *Conn) addHeadersEvent(kind EventKind, s *Stream, b *fieldBlock) {
 	sec := &b.section
 	ev := c.addEvent(kind, s)
-	ev.Pseudo, ev.End = sec.pseudo, b.end
+	ev.Pseudo, ev.End = sec.Pseudo, b.end
 	ev.Fields = c.fields[sec.start:len(c.fields):len(c.fields)]
 	if b.end {
 		c.endRecv(s)

@@ -3,6 +3,7 @@ package h2
 import (
 	"fmt"
 
+	"github.com/weftws/weft/internal/fields"
 	"github.com/weftws/weft/internal/h2/wire"
 )
 
@@ -70,27 +71,37 @@ var (
 	trailersWithoutEnd    = malformed("trailers-without-end-stream", "RFC 9113, Section 8.1")
 	interimWithEnd        = malformed("interim-with-end-stream", "RFC 9113, Section 8.1")
 	contentLengthMismatch = malformed("content-length-mismatch", "RFC 9113, Section 8.1.1")
-	contentLengthInvalid  = malformed("content-length-invalid", "RFC 9110, Section 8.6")
-	fieldNameInvalid      = malformed("field-name-invalid", "RFC 9113, Section 8.2.1")
-	fieldValueInvalid     = malformed("field-value-invalid", "RFC 9113, Section 8.2.1")
-	connectionField       = malformed("connection-specific-field", "RFC 9113, Section 8.2.2")
-	pseudoUnknown         = malformed("pseudo-header-unknown", "RFC 9113, Section 8.3")
-	pseudoRepeated        = malformed("pseudo-header-repeated", "RFC 9113, Section 8.3")
-	pseudoAfterRegular    = malformed("pseudo-header-after-field", "RFC 9113, Section 8.3")
-	pseudoInTrailers      = malformed("pseudo-header-in-trailers", "RFC 9113, Section 8.1")
-	pseudoMissing         = malformed("pseudo-header-missing", "RFC 9113, Section 8.3.1")
-	pseudoInvalid         = malformed("pseudo-header-invalid", "RFC 9113, Section 8.3.1")
-	hostMismatch          = malformed("host-mismatch", "RFC 9113, Section 8.3.1")
-	statusInvalid         = malformed("status-invalid", "RFC 9113, Section 8.3.2")
 	switchingProtocols    = malformed("switching-protocols", "RFC 9113, Section 8.6")
-	connectForm           = malformed("connect-form", "RFC 9113, Section 8.5")
 	headersOnTunnel       = malformed("headers-on-tunnel", "RFC 9113, Section 8.5")
 	protocolNotEnabled    = malformed("connect-protocol-not-enabled", "RFC 8441, Section 3")
 )
 
+// Field sections: the rules that HTTP/3 has too. "Malformed" as above, but for the limit.
+var fieldViolations = func() (all [fields.NumRules]*Violation) {
+	for rule, section := range [fields.NumRules]string{
+		fields.ContentLengthInvalid: "RFC 9110, Section 8.6",
+		fields.NameInvalid:          "RFC 9113, Section 8.2.1",
+		fields.ValueInvalid:         "RFC 9113, Section 8.2.1",
+		fields.ConnectionField:      "RFC 9113, Section 8.2.2",
+		fields.PseudoUnknown:        "RFC 9113, Section 8.3",
+		fields.PseudoRepeated:       "RFC 9113, Section 8.3",
+		fields.PseudoAfterRegular:   "RFC 9113, Section 8.3",
+		fields.PseudoInTrailers:     "RFC 9113, Section 8.1",
+		fields.PseudoMissing:        "RFC 9113, Section 8.3.1",
+		fields.PseudoInvalid:        "RFC 9113, Section 8.3.1",
+		fields.HostMismatch:         "RFC 9113, Section 8.3.1",
+		fields.StatusInvalid:        "RFC 9113, Section 8.3.2",
+		fields.ConnectForm:          "RFC 9113, Section 8.5",
+		fields.TooLarge:             "RFC 9113, Section 10.5.1",
+	} {
+		all[rule] = malformed(fields.Rule(rule).String(), section)
+	}
+	all[fields.TooLarge].Code = wire.EnhanceYourCalm
+	return all
+}()
+
 // Limits.
 var (
-	headerListTooLarge   = onStream("header-list-too-large", wire.EnhanceYourCalm, "RFC 9113, Section 10.5.1")
 	headerBlockTooLarge  = onConn("header-block-too-large", wire.EnhanceYourCalm, "RFC 9113, Section 10.5.1")
 	tooManyContinuations = onConn("too-many-continuations", wire.EnhanceYourCalm, "RFC 9113, Section 10.5")
 	headersTimeout       = onConn("headers-timeout", wire.EnhanceYourCalm, "RFC 9113, Section 10.5")

@@ -9,7 +9,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
-	"github.com/weftws/weft/internal/semantics"
+	"github.com/weftws/weft/internal/fields"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -30,7 +30,7 @@ func Accept(w http.ResponseWriter, r *http.Request, h http.Header) (transport.St
 	clear(header)
 	header["Date"] = nil // quic-go adds one otherwise
 	for name, values := range h {
-		if !semantics.ConnectionSpecific(strings.ToLower(name)) {
+		if !fields.ConnectionSpecific(strings.ToLower(name)) {
 			header[name] = values
 		}
 	}

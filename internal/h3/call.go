@@ -15,6 +15,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/weftws/weft/internal/fields"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -157,7 +158,7 @@ func readResponse(q io.Reader) (status int, h http.Header, end bool, err error) 
 		case err == errNoSection:
 			return 0, nil, false, malformed("server ended the stream without a response")
 		case err == errSectionTooLarge:
-			return 0, nil, false, malformed("server sent a header section of more than " + strconv.Itoa(maxResponseSection) + " bytes")
+			return 0, nil, false, malformed("server " + fields.TooManyBytes(maxResponseSection).Detail)
 		case err != nil:
 			return 0, nil, false, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"github.com/weftws/weft/internal/fields"
 	"github.com/weftws/weft/internal/semantics"
 )
 
@@ -80,7 +81,7 @@ func (c *content) end(n int, err, broken error) {
 	}
 	switch {
 	case c.section.large:
-		c.malformed(tooLarge(c.ex.sc.srv.maxHeaderBytes()))
+		c.malformed(breaksFields(fields.TooManyBytes(c.ex.sc.srv.maxHeaderBytes())))
 	case err == nil || isDeadline(err):
 	case err == io.EOF && c.left > 0:
 		c.malformed(breaks(contentLengthMismatch, "ended the content %d bytes before its content-length", c.left))
@@ -105,13 +106,13 @@ func (c *content) recvTrailers() {
 	if !c.frames.trailers {
 		return
 	}
-	head, err := parseRequest(c.section.p, c.ex.sc.srv.maxHeaderBytes(), true)
+	trailers, err := parseSection(c.section.p, fields.Trailers, c.ex.sc.srv.sectionLimits())
 	c.section.p = nil
 	switch e := err.(type) {
 	case nil:
-		c.trailers = semantics.HeaderOf(head.fields)
-	case *breach:
-		c.malformed(e)
+		c.trailers = semantics.HeaderOf(trailers.lines)
+	case *fields.Breach:
+		c.malformed(breaksFields(e))
 	case *violation:
 		c.ex.sc.violated(nil, e)
 		c.err = &ConnError{Application: true, Code: uint64(e.code), Local: true, Heard: true, Detail: e.detail}

@@ -74,7 +74,7 @@ func TestHeaderListTooLarge(t *testing.T) {
 						t.Errorf("status %d, want %d", status, c.status)
 					}
 					if c.status == 431 {
-						want = append(want, "http3/header-list-too-large: client sent a header section of more than 1000 bytes (RFC 9114, Section 4.2.2)")
+						want = append(want, "http3/header-list-too-large: client sent a field section of more than 1000 bytes (RFC 9114, Section 4.2.2)")
 					}
 				}
 				told.want(t, want...)

@@ -12,6 +12,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/weftws/weft/internal/fields"
 	"github.com/weftws/weft/internal/semantics"
 	"github.com/weftws/weft/internal/transport"
 )
@@ -60,28 +61,30 @@ func (sc *serverConn) serveRequest(q *quic.Stream) {
 }
 
 // recvRequest reads the header section within its time; nil: there is none, and the stream has been ended. end says that no content follows.
-func (ex *exchange) recvRequest() (head *requestHead, end bool) {
-	timeout, limit := ex.sc.srv.headerTimeout(), ex.sc.srv.maxHeaderBytes()
+func (ex *exchange) recvRequest() (head *fieldSection, end bool) {
+	timeout, limits := ex.sc.srv.headerTimeout(), ex.sc.srv.sectionLimits()
 	ex.q.SetReadDeadline(time.Now().Add(timeout))
-	section, end, err := readSection(ex.q, uint64(limit))
+	section, end, err := readSection(ex.q, uint64(limits.Size))
 	if err == nil {
 		ex.q.SetReadDeadline(noDeadline)
-		head, err = parseRequest(section, limit, false)
+		head, err = parseSection(section, fields.Request, limits)
 		transport.PutBuffer(section)
 	}
-	if err == nil && end && head.contentLength > 0 {
-		err = breaks(contentLengthMismatch, "ended the content %d bytes before its content-length", head.contentLength)
+	if err == nil && end && head.ContentLength > 0 {
+		err = breaks(contentLengthMismatch, "ended the content %d bytes before its content-length", head.ContentLength)
 	}
 	if err == nil {
 		return head, end
 	}
-	switch b, v := (*breach)(nil), (*violation)(nil); {
+	switch b, v, f := (*breach)(nil), (*violation)(nil), (*fields.Breach)(nil); {
 	case err == errNoSection:
 		ex.punish(breaks(requestIncomplete, "ended a stream without a request"))
 	case err == errSectionTooLarge:
-		ex.refuseLarge(tooLarge(limit))
-	case errors.As(err, &b) && b.rule == headerListTooLarge:
-		ex.refuseLarge(b)
+		ex.refuseLarge(breaksFields(fields.TooManyBytes(limits.Size)))
+	case errors.As(err, &f) && f.Rule == fields.TooLarge:
+		ex.refuseLarge(breaksFields(f))
+	case errors.As(err, &f):
+		ex.punish(breaksFields(f))
 	case errors.As(err, &b):
 		ex.punish(b)
 	case errors.As(err, &v):
@@ -113,7 +116,7 @@ func (ex *exchange) punish(b *breach) {
 func (ex *exchange) refuseLarge(b *breach) {
 	ex.q.CancelRead(quic.StreamErrorCode(b.rule.code))
 	ex.sc.tell(b.rule, b.detail)
-	ex.w.Init(ex, semantics.Pseudo{})
+	ex.w.Init(ex, fields.Pseudo{})
 	ex.w.WriteHeader(http.StatusRequestHeaderFieldsTooLarge)
 	ex.w.Finish()
 	ex.w.Release()
@@ -133,18 +136,18 @@ func (ex *exchange) reset(code http3.ErrCode) {
 }
 
 // begin makes the request that the handler sees.
-func (ex *exchange) begin(head *requestHead, end bool) {
+func (ex *exchange) begin(head *fieldSection, end bool) {
 	sc, s := ex.sc, ex.sc.srv
-	req, kind := semantics.NewRequest(head.pseudo, head.fields)
+	req, kind := semantics.NewRequest(head.Pseudo, head.lines)
 	ex.req, ex.handler = req, s.handler()
 	req.Proto, req.ProtoMajor = "HTTP/3.0", 3
 	req.RemoteAddr, req.TLS = sc.remote, sc.tlsState()
 	ex.early = !handshakeDone(sc.q)
-	ex.content.left = head.contentLength
+	ex.content.left = head.ContentLength
 	ex.content.section.limit = uint64(s.maxHeaderBytes())
 	ex.content.frames.keep = &ex.content.section
-	ex.w.Init(ex, head.pseudo)
-	tunnel := head.pseudo.Protocol != ""
+	ex.w.Init(ex, head.Pseudo)
+	tunnel := head.Pseudo.Protocol != ""
 	sc.prioritize(ex.q.StreamID(), req.Header["Priority"], tunnel)
 	switch {
 	case kind == semantics.Unknown, kind == semantics.WebSocket && !s.ConnectProtocol:
@@ -152,7 +155,7 @@ func (ex *exchange) begin(head *requestHead, end bool) {
 		if kind == semantics.Unknown {
 			told = s.UnknownProtocol
 		}
-		ex.handler = semantics.RefuseProtocol(head.pseudo.Protocol, told)
+		ex.handler = semantics.RefuseProtocol(head.Pseudo.Protocol, told)
 	case kind == semantics.Malformed:
 		ex.handler = semantics.Refuse(http.StatusBadRequest, "malformed :path")
 	case kind == semantics.Ordinary && ex.early && !safe(req.Method):

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"io"
 
+	"github.com/quic-go/qpack"
 	"github.com/quic-go/quic-go/http3"
 	"github.com/quic-go/quic-go/quicvarint"
 
+	"github.com/weftws/weft/internal/fields"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -100,3 +102,37 @@ func cutShort(err error) error {
 
 // firstRead is the room for a section before any of it has come.
 const firstRead = 1 << 10
+
+// A fieldSection is a field section with its regular lines.
+type fieldSection struct {
+	fields.Section
+	lines []qpack.HeaderField
+}
+
+// parseSection decodes a field section. The error is a *fields.Breach, or a *violation where it cannot be decoded at all.
+func parseSection(p []byte, kind fields.Kind, limits fields.Limits) (*fieldSection, error) {
+	s := &fieldSection{Section: fields.NewSection(kind)}
+	s.HTTP3 = true
+	for decode := qpack.NewDecoder().Decode(p); ; {
+		f, err := decode()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			// "Error code QPACK_DECOMPRESSION_FAILED: ... the decoder failed to interpret an encoded field section and is not able to continue
+			// decoding that field section." RFC 9204, Section 6.
+			return nil, violates(http3.ErrCodeQPACKDecompressionFailed, "peer sent a header section that cannot be decoded: %v", err)
+		}
+		regular, b := s.Recv(f.Name, f.Value, limits)
+		if b != nil {
+			return nil, b
+		}
+		if regular {
+			s.lines = append(s.lines, f)
+		}
+	}
+	if b := s.Check(); b != nil {
+		return nil, b
+	}
+	return s, nil
+}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/weftws/weft/internal/fields"
 )
 
 // A Server serves HTTP/3 and drains it. Its fields are not changed after the first Serve.
@@ -123,6 +125,10 @@ func (s *Server) maxHeaderBytes() int {
 		return http.DefaultMaxHeaderBytes
 	}
 	return s.MaxHeaderBytes
+}
+
+func (s *Server) sectionLimits() fields.Limits {
+	return fields.Limits{Size: s.maxHeaderBytes(), Lines: maxFields}
 }
 
 // Shutdown sends GOAWAY on every connection, lets requests and streams end, closes each connection that has none, and returns

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/weftws/weft/internal/fields"
 )
 
 // A Rule is one that a client can break, or a limit of ours that it can exceed.
@@ -20,7 +22,6 @@ type Rule struct {
 
 // Limits.
 var (
-	headerListTooLarge = limit("header-list-too-large", http3.ErrCodeExcessiveLoad, "RFC 9114, Section 4.2.2")
 	// "H3_REQUEST_INCOMPLETE (0x010d): The client's stream terminated without containing a fully formed request." RFC 9114, Section 8.1. Here
 	// it is us who terminate it.
 	headersTimeout = limit("headers-timeout", http3.ErrCodeRequestIncomplete, "RFC 9114, Section 10.5")
@@ -36,19 +37,35 @@ var (
 var (
 	requestIncomplete     = register(Rule{Protocol: "http3", Name: "request-incomplete", Section: "RFC 9114, Section 4.1", code: http3.ErrCodeRequestIncomplete})
 	contentLengthMismatch = malformedRequest("content-length-mismatch", "RFC 9114, Section 4.1.2")
-	contentLengthInvalid  = malformedRequest("content-length-invalid", "RFC 9110, Section 8.6")
-	fieldNameInvalid      = malformedRequest("field-name-invalid", "RFC 9114, Section 4.2")
-	fieldValueInvalid     = malformedRequest("field-value-invalid", "RFC 9114, Section 4.2")
-	connectionField       = malformedRequest("connection-specific-field", "RFC 9114, Section 4.2")
-	pseudoUnknown         = malformedRequest("pseudo-header-unknown", "RFC 9114, Section 4.3")
-	pseudoRepeated        = malformedRequest("pseudo-header-repeated", "RFC 9114, Section 4.3.1")
-	pseudoAfterRegular    = malformedRequest("pseudo-header-after-field", "RFC 9114, Section 4.3")
-	pseudoInTrailers      = malformedRequest("pseudo-header-in-trailers", "RFC 9114, Section 4.3")
-	pseudoMissing         = malformedRequest("pseudo-header-missing", "RFC 9114, Section 4.3.1")
-	pseudoInvalid         = malformedRequest("pseudo-header-invalid", "RFC 9114, Section 4.3.1")
-	hostMismatch          = malformedRequest("host-mismatch", "RFC 9114, Section 4.3.1")
-	connectForm           = malformedRequest("connect-form", "RFC 9114, Section 4.4")
 )
+
+// fieldRules are those of field sections, which HTTP/2 has too.
+var fieldRules = func() (all [fields.NumRules]*Rule) {
+	for rule, section := range [fields.NumRules]string{
+		fields.ContentLengthInvalid: "RFC 9110, Section 8.6",
+		fields.NameInvalid:          "RFC 9114, Section 4.2",
+		fields.ValueInvalid:         "RFC 9114, Section 4.2",
+		fields.ConnectionField:      "RFC 9114, Section 4.2",
+		fields.PseudoUnknown:        "RFC 9114, Section 4.3",
+		fields.PseudoRepeated:       "RFC 9114, Section 4.3.1",
+		fields.PseudoAfterRegular:   "RFC 9114, Section 4.3",
+		fields.PseudoInTrailers:     "RFC 9114, Section 4.3",
+		fields.PseudoMissing:        "RFC 9114, Section 4.3.1",
+		fields.PseudoInvalid:        "RFC 9114, Section 4.3.1",
+		fields.HostMismatch:         "RFC 9114, Section 4.3.1",
+		fields.ConnectForm:          "RFC 9114, Section 4.4",
+		fields.TooLarge:             "RFC 9114, Section 4.2.2",
+	} {
+		switch rule := fields.Rule(rule); rule {
+		case fields.StatusInvalid: // a server's
+		case fields.TooLarge:
+			all[rule] = limit(rule.String(), http3.ErrCodeExcessiveLoad, section)
+		default:
+			all[rule] = malformedRequest(rule.String(), section)
+		}
+	}
+	return all
+}()
 
 // Rules returns the table of them all.
 func Rules() []*Rule {
@@ -104,3 +121,6 @@ func (b *breach) Error() string { return b.detail }
 func breaks(rule *Rule, format string, a ...any) *breach {
 	return &breach{rule: rule, detail: "client " + fmt.Sprintf(format, a...)}
 }
+
+// breaksFields is b as the client's.
+func breaksFields(b *fields.Breach) *breach { return breaks(fieldRules[b.Rule], "%s", b.Detail) }

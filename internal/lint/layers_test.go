@@ -25,6 +25,7 @@ var layers = map[string]layer{
 	"internal/lint":       {rank: 0, testOnly: true},
 
 	"internal/bucket":    {rank: 10, pure: true},
+	"internal/fields":    {rank: 10, pure: true},
 	"internal/frame":     {rank: 10, pure: true},
 	"internal/h2/wire":   {rank: 10, pure: true},
 	"internal/deflate":   {rank: 11, pure: true},

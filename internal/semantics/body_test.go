@@ -6,13 +6,15 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/weftws/weft/internal/fields"
 )
 
-func bodyOf(r *recorder, fields ...field) (*Response, *Request) {
+func bodyOf(r *recorder, lines ...field) (*Response, *Request) {
 	var w Response
-	p := Pseudo{Method: "POST", Scheme: "https", Authority: "a", Path: "/"}
+	p := fields.Pseudo{Method: "POST", Scheme: "https", Authority: "a", Path: "/"}
 	w.Init(r, p)
-	req, _ := NewRequest(p, fields)
+	req, _ := NewRequest(p, lines)
 	new(Body).Init(&w, req)
 	return &w, req
 }

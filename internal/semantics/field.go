@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/weftws/weft/internal/fields"
 )
 
 // A Field is a field line, its name in lower case.
@@ -111,21 +113,11 @@ func hasLine(name string, values []string) bool {
 
 func carriedName(name string) (lower string, ok bool) {
 	lower = lowerName(name)
-	return lower, !ConnectionSpecific(lower) && httpguts.ValidHeaderFieldName(lower)
+	return lower, !fields.ConnectionSpecific(lower) && httpguts.ValidHeaderFieldName(lower)
 }
 
 func carriedValue(lower, value string) bool {
 	return (lower != "te" || value == "trailers") && httpguts.ValidHeaderFieldValue(value)
-}
-
-// ConnectionSpecific: "An endpoint MUST NOT generate an HTTP/2 message containing connection-specific header fields." RFC 9113, Section
-// 8.2.2. RFC 9114, Section 4.2, says so of HTTP/3.
-func ConnectionSpecific(lower string) bool {
-	switch lower {
-	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
-		return true
-	}
-	return false
 }
 
 func canonicalName(lower string) string {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"reflect"
 	"testing"
+
+	"github.com/weftws/weft/internal/fields"
 )
 
 func TestAppendFields(t *testing.T) {
@@ -43,24 +45,24 @@ func TestNames(t *testing.T) {
 // Who keeps the storage pays for field lines once, and for a Message nothing.
 func TestAllocations(t *testing.T) {
 	h := http.Header{"Content-Type": {"text/plain"}, "Content-Length": {"1"}, "Date": {"then"}, http.TrailerPrefix + "Etag": {"e"}}
-	var fields []field
+	var lines []field
 	var names []string
 	var w Response
 	s := &discard{}
-	w.Init(s, Pseudo{Method: "GET"})
+	w.Init(s, fields.Pseudo{Method: "GET"})
 	w.Header()[http.TrailerPrefix+"Etag"] = []string{"e"}
 	w.Flush()
 	body := make([]byte, 2*responseBuffer)
 	if n := testing.AllocsPerRun(100, func() {
-		fields = AppendResponse(fields[:0], &names, 200, h)
-		fields = AppendTrailers(fields, w.trailers())
+		lines = AppendResponse(lines[:0], &names, 200, h)
+		lines = AppendTrailers(lines, w.trailers())
 		w.Write(body)
 		w.Flush()
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if len(fields) != 4 || s.size == 0 {
-		t.Errorf("fields %v, %d bytes", fields, s.size)
+	if len(lines) != 4 || s.size == 0 {
+		t.Errorf("fields %v, %d bytes", lines, s.size)
 	}
 }
 

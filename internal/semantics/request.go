@@ -6,13 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-)
 
-// Pseudo are the pseudo-header fields of a request, "" where absent. RFC 9113, Section 8.3.1; RFC 9114, Section 4.3.1; RFC 8441,
-// Section 4.
-type Pseudo struct {
-	Method, Scheme, Authority, Path, Protocol string
-}
+	"github.com/weftws/weft/internal/fields"
+)
 
 // Kind is what becomes of a request.
 type Kind uint8
@@ -32,15 +28,15 @@ type Request struct {
 }
 
 // NewRequest returns the request as net/http would show it, without content: see Body.Init. Proto, ProtoMajor, TLS, RemoteAddr and
-// the context are the caller's to set. The fields are those of a request that is not malformed; they are not kept.
-func NewRequest[F Field](p Pseudo, fields []F) (*Request, Kind) {
-	n := len(fields)
+// the context are the caller's to set. The lines are those of a request that is not malformed; they are not kept.
+func NewRequest[F Field](p fields.Pseudo, lines []F) (*Request, Kind) {
+	n := len(lines)
 	r := new(Request)
 	h, values := make(http.Header, n+4), r.values[:]
 	if n+2 > len(values) {
 		values = make([]string, n+2)
 	}
-	fillHeader(h, fields, values)
+	fillHeader(h, lines, values)
 	host := p.Authority
 	if host == "" {
 		host = h.Get("Host")

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/weftws/weft/internal/fields"
 )
 
 func TestParsePath(t *testing.T) {
@@ -25,6 +27,10 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
+func pseudo(method, scheme, authority, path, protocol string) fields.Pseudo {
+	return fields.Pseudo{Method: method, Scheme: scheme, Authority: authority, Path: path, Protocol: protocol}
+}
+
 func TestNewRequest(t *testing.T) {
 	many := make([]field, 20)
 	for i := range many {
@@ -32,45 +38,45 @@ func TestNewRequest(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		p      Pseudo
+		p      fields.Pseudo
 		fields []field
 		kind   Kind
 		want   http.Request
 	}{
 		{
-			"ordinary", Pseudo{"POST", "https", "example.com", "/a?b=c", ""},
+			"ordinary", pseudo("POST", "https", "example.com", "/a?b=c", ""),
 			[]field{{"host", "other"}, {"cookie", "a=1"}, {"accept", "x"}, {"cookie", "b=2"}, {"x-weft-own", "1"}, {"accept", "y"}}, Ordinary,
 			http.Request{Method: "POST", Host: "example.com", RequestURI: "/a?b=c", URL: &url.URL{Path: "/a", RawQuery: "b=c"},
 				Header: http.Header{"Cookie": {"a=1; b=2"}, "Accept": {"x", "y"}, "X-Weft-Own": {"1"}}},
 		},
 		{
-			"host without :authority", Pseudo{"GET", "https", "", "/", ""}, []field{{"host", "other"}}, Ordinary,
+			"host without :authority", pseudo("GET", "https", "", "/", ""), []field{{"host", "other"}}, Ordinary,
 			http.Request{Method: "GET", Host: "other", RequestURI: "/", URL: &url.URL{Path: "/"}, Header: http.Header{}},
 		},
 		{
-			"many fields", Pseudo{"GET", "https", "a", "/", "websocket"}, append([]field{{"origin", "o"}}, many...), WebSocket,
+			"many fields", pseudo("GET", "https", "a", "/", "websocket"), append([]field{{"origin", "o"}}, many...), WebSocket,
 			http.Request{Method: "GET", Host: "a", RequestURI: "/", URL: &url.URL{Path: "/"},
 				Header: http.Header{"Origin": {"o"}, "X-Many": strings.Split("abcdefghijklmnopqrst", ""), "Upgrade": {"websocket"}, "Connection": {"Upgrade"}}},
 		},
 		{
-			"WebSocket", Pseudo{"CONNECT", "https", "a", "/chat", "websocket"}, nil, WebSocket,
+			"WebSocket", pseudo("CONNECT", "https", "a", "/chat", "websocket"), nil, WebSocket,
 			http.Request{Method: "GET", Host: "a", RequestURI: "/chat", URL: &url.URL{Path: "/chat"},
 				Header: http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}}},
 		},
 		{
-			"another protocol", Pseudo{"CONNECT", "https", "a", "/", "connect-udp"}, nil, Unknown,
+			"another protocol", pseudo("CONNECT", "https", "a", "/", "connect-udp"), nil, Unknown,
 			http.Request{Method: "CONNECT", Host: "a", RequestURI: "/", URL: &url.URL{Path: "/"}, Header: http.Header{}},
 		},
 		{
-			"plain CONNECT", Pseudo{Method: "CONNECT", Authority: "a:80"}, nil, Ordinary,
+			"plain CONNECT", fields.Pseudo{Method: "CONNECT", Authority: "a:80"}, nil, Ordinary,
 			http.Request{Method: "CONNECT", Host: "a:80", RequestURI: "a:80", URL: &url.URL{Host: "a:80"}, Header: http.Header{}},
 		},
 		{
-			"asterisk", Pseudo{"OPTIONS", "https", "a", "*", ""}, nil, Ordinary,
+			"asterisk", pseudo("OPTIONS", "https", "a", "*", ""), nil, Ordinary,
 			http.Request{Method: "OPTIONS", Host: "a", RequestURI: "*", URL: &url.URL{Path: "*"}, Header: http.Header{}},
 		},
 		{
-			"malformed path", Pseudo{"GET", "https", "a", "/%zz", ""}, nil, Malformed,
+			"malformed path", pseudo("GET", "https", "a", "/%zz", ""), nil, Malformed,
 			http.Request{Method: "GET", Host: "a", RequestURI: "/%zz", URL: &url.URL{Path: "/%zz"}, Header: http.Header{}},
 		},
 	} {
@@ -94,7 +100,7 @@ func TestRefuseProtocol(t *testing.T) {
 	for _, f := range []func(*http.Request, string){nil, func(_ *http.Request, protocol string) { told += protocol }} {
 		r := new(recorder)
 		var w Response
-		w.Init(r, Pseudo{Method: "CONNECT", Protocol: "x"})
+		w.Init(r, fields.Pseudo{Method: "CONNECT", Protocol: "x"})
 		RefuseProtocol("x", f).ServeHTTP(&w, nil)
 		w.Finish()
 		r.want(t, `501 content-length="21" `+plain+` x-content-type-options="nosniff" | "no protocol \"x\" here\n" | end of content`)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/weftws/weft/internal/fields"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -32,15 +33,17 @@ type Response struct {
 	awaited  atomic.Bool // the client holds its content back until it gets a 100
 	status   uint16      // 0: WriteHeader was not called
 	head     bool        // the request is a HEAD
-	extended bool        // the request is an Extended CONNECT
+	connect  bool        // the request is a CONNECT
+	extended bool        // and an Extended one
 	sent     bool        // the header section was
 	replaced bool        // by a 501: what the handler writes is not sent
 	finished bool        // the handler has returned
 }
 
 // Init begins the response on s to a request with p. w was never used.
-func (w *Response) Init(s Stream, p Pseudo) {
+func (w *Response) Init(s Stream, p fields.Pseudo) {
 	w.stream, w.head, w.extended = s, p.Method == http.MethodHead, p.Protocol != ""
+	w.connect = p.Method == http.MethodConnect
 }
 
 // Answered reports whether the handler has called WriteHeader or Hijack was called.
@@ -92,6 +95,9 @@ func (w *Response) WriteHeader(status int) {
 	w.status = uint16(status)
 	w.sending = w.Header().Clone()
 	w.length = -1
+	if w.tunnel() {
+		delete(w.sending, "Content-Length")
+	}
 	if cl := w.sending["Content-Length"]; len(cl) > 0 {
 		if n, err := strconv.ParseUint(cl[0], 10, 63); err == nil {
 			w.length = int64(n)
@@ -221,7 +227,7 @@ func (w *Response) Finish() {
 		return
 	}
 	trailers := w.trailers()
-	if !w.sent && w.length < 0 && trailers.None() && w.bodyAllowed() && (len(w.buf) > 0 || !w.head) {
+	if !w.sent && w.length < 0 && trailers.None() && w.bodyAllowed() && !w.tunnel() && (len(w.buf) > 0 || !w.head) {
 		w.sending["Content-Length"] = []string{strconv.Itoa(len(w.buf))}
 	}
 	m := w.message(nil)
@@ -267,6 +273,10 @@ func (w *Response) EnableFullDuplex() error { return nil }
 func (w *Response) bodyAllowed() bool {
 	return w.status >= 200 && w.status != http.StatusNoContent && w.status != http.StatusNotModified
 }
+
+// tunnel: "A server MUST NOT send any Transfer-Encoding or Content-Length header fields in a 2xx (Successful) response to CONNECT." RFC 9110,
+// Section 9.3.6.
+func (w *Response) tunnel() bool { return w.connect && w.status < 300 }
 
 // responseBuffer holds small bodies together with their header section, and gives them a Content-Length.
 const responseBuffer = 4 << 10

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/weftws/weft/internal/fields"
 )
 
 // A responseCase is a handler, what of its response goes in which Message, and how net/http's own HTTP/2 server differs to the client.
@@ -165,7 +167,7 @@ func (c *responseCase) request() *http.Request {
 func (c *responseCase) ours(t *testing.T) view {
 	r := new(recorder)
 	var w Response
-	w.Init(r, Pseudo{Method: c.request().Method})
+	w.Init(r, fields.Pseudo{Method: c.request().Method})
 	c.handler(&w, r.answer.note)
 	w.Finish()
 	w.Release()
@@ -222,12 +224,36 @@ func TestResponse(t *testing.T) {
 	}
 }
 
+// A tunnel has no length, and what is refused has one.
+func TestConnectHasNoContentLength(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		want   string
+	}{
+		{200, `200 ` + plain + ` | "body" | end of content`},
+		{403, `403 content-length="4" ` + plain + ` | "body" | end of content`},
+	} {
+		for _, set := range []bool{false, true} {
+			r := &recorder{}
+			var w Response
+			w.Init(r, fields.Pseudo{Method: "CONNECT", Authority: "a:80"})
+			if set {
+				w.Header().Set("Content-Length", "4")
+			}
+			w.WriteHeader(c.status)
+			io.WriteString(&w, "body")
+			w.Finish()
+			r.want(t, c.want)
+		}
+	}
+}
+
 func TestDate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, set := range [][]string{nil, {"then"}} {
 			r := &dateRecorder{}
 			var w Response
-			w.Init(r, Pseudo{Method: "GET"})
+			w.Init(r, fields.Pseudo{Method: "GET"})
 			want := time.Now().UTC().Format(http.TimeFormat)
 			if set != nil {
 				w.Header()["Date"], want = set, set[0]
@@ -255,7 +281,7 @@ func TestExtendedConnect(t *testing.T) {
 	for _, c := range []struct{ status, want int }{{200, 501}, {204, 501}, {101, 501}, {0, 501}, {302, 302}, {403, 403}} {
 		r := new(recorder)
 		var w Response
-		w.Init(r, Pseudo{Method: "CONNECT", Protocol: "websocket"})
+		w.Init(r, fields.Pseudo{Method: "CONNECT", Protocol: "websocket"})
 		if c.status != 0 {
 			w.WriteHeader(c.status)
 		}
@@ -267,7 +293,7 @@ func TestExtendedConnect(t *testing.T) {
 func TestHijack(t *testing.T) {
 	r := new(recorder)
 	var w Response
-	w.Init(r, Pseudo{Method: "CONNECT", Protocol: "websocket"})
+	w.Init(r, fields.Pseudo{Method: "CONNECT", Protocol: "websocket"})
 	w.Header().Set("X-Of", "handler")
 	if w.Answered() || w.Hijacked() {
 		t.Error("answered before anything was")
@@ -292,7 +318,7 @@ func TestHijack(t *testing.T) {
 func TestFinished(t *testing.T) {
 	r := new(recorder)
 	var w Response
-	w.Init(r, Pseudo{Method: "GET"})
+	w.Init(r, fields.Pseudo{Method: "GET"})
 	w.Finish()
 	w.Release()
 	if _, err := w.Write([]byte("x")); err != http.ErrHandlerTimeout {
@@ -309,7 +335,7 @@ func TestFinished(t *testing.T) {
 func TestCutStaysCut(t *testing.T) {
 	r := &recorder{err: os.ErrDeadlineExceeded}
 	var w Response
-	w.Init(r, Pseudo{Method: "GET"})
+	w.Init(r, fields.Pseudo{Method: "GET"})
 	w.SetWriteDeadline(time.Unix(1, 0))
 	if _, err := w.WriteString(large); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Write: %v", err)
@@ -333,6 +359,6 @@ func TestInvalidStatus(t *testing.T) {
 		}
 	}()
 	var w Response
-	w.Init(new(recorder), Pseudo{Method: "GET"})
+	w.Init(new(recorder), fields.Pseudo{Method: "GET"})
 	w.WriteHeader(1000)
 }

@@ -71,10 +71,7 @@ func (sc *serverConn) nextStart() *exchange {
 
 // newRequest makes what the handler sees.
 func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
-	p := semantics.Pseudo{
-		Method: ev.Pseudo.Method, Scheme: ev.Pseudo.Scheme, Authority: ev.Pseudo.Authority, Path: ev.Pseudo.Path, Protocol: ev.Pseudo.Protocol,
-	}
-	req, kind := semantics.NewRequest(p, ev.Fields)
+	req, kind := semantics.NewRequest(ev.Pseudo, ev.Fields)
 	req.Proto, req.ProtoMajor, req.TLS = "HTTP/2.0", 2, sc.tls
 	if sc.remote != nil {
 		if sc.remoteText == "" {
@@ -86,12 +83,12 @@ func (sc *serverConn) newRequest(ex *exchange, ev *h2.Event) {
 	case semantics.Malformed:
 		ex.handler = semantics.Refuse(http.StatusBadRequest, "malformed :path")
 	case semantics.Unknown:
-		ex.handler = semantics.RefuseProtocol(p.Protocol, sc.srv.UnknownProtocol)
+		ex.handler = semantics.RefuseProtocol(ev.Pseudo.Protocol, sc.srv.UnknownProtocol)
 	default:
 		ex.handler = sc.opt.Handler
 	}
-	ex.w.Init(ex, p)
-	if p.Protocol == "" && !ev.End {
+	ex.w.Init(ex, ev.Pseudo)
+	if ev.Pseudo.Protocol == "" && !ev.End {
 		ex.body.Init(&ex.w, req)
 	}
 	ctx, cancel := context.WithCancel(sc.opt.BaseContext)
