@@ -142,7 +142,7 @@ func (ex *exchange) begin(head *requestHead, end bool) {
 	ex.early = !handshakeDone(sc.q)
 	ex.content.left = head.contentLength
 	ex.content.section.limit = uint64(s.maxHeaderBytes())
-	ex.content.frames.keep = &ex.content.section
+	ex.content.frames = newUnframer(false, &ex.content.section)
 	ex.w.Init(ex, head.pseudo)
 	tunnel := head.pseudo.Protocol != ""
 	sc.prioritize(ex.q.StreamID(), req.Header["Priority"], tunnel)
