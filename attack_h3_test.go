@@ -380,6 +380,32 @@ func TestAttackHTTP3Malformed(t *testing.T) {
 	})
 }
 
+// Frames that carry nothing, in WebSockets and in the content of requests, which handlers read: two bytes each.
+func TestAttackHTTP3EmptyFrames(t *testing.T) {
+	for name, frame := range map[string][]byte{"unknown": {0x21, 0}, "DATA": {0, 0}} {
+		for where, request := range map[string][]byte{"a WebSocket": h3WebSocket("/ws"), "content": h3Hard} {
+			t.Run(name+" in "+where, func(t *testing.T) {
+				a := newArena(t, true, func(s *weft.Server) {
+					s.Handler = handleHard(s.Handler, func(r *http.Request) { io.Copy(io.Discard, r.Body) })
+				})
+				a.beside(32<<20, func() {
+					q := a.attackH3()
+					<-q.HandshakeComplete()
+					s, err := q.OpenStream()
+					if err != nil {
+						t.Fatal(err)
+					}
+					s.SetDeadline(time.Now().Add(attackPatience))
+					s.Write(request)
+					s.Write(bytes.Repeat(frame, 1<<20)) // or what the server takes of it
+					wantClosedH3(t, q, http3.ErrCodeExcessiveLoad, "client sent more than 10000 empty or unknown frames, 1000 a second")
+				})
+				a.wantCount("http3/too-many-control-frames", 1)
+			})
+		}
+	}
+}
+
 // A client that asks for much and reads nothing loses its streams, and the handlers go on.
 func TestAttackHTTP3SlowReaders(t *testing.T) {
 	const streams = 50

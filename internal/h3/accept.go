@@ -71,5 +71,8 @@ func (a *accepted) lost(err error) *ConnError { return connError(err, true) }
 // violated can only end the stream: the connection is out of reach.
 func (a *accepted) violated(st *stream, v *violation) { st.reset(v.code) }
 
+// recvEmpty implements under. Nobody counts them on such a connection, and the content of its requests is read by quic-go.
+func (a *accepted) recvEmpty(int) error { return nil }
+
 // released takes the stream, which has ended on both sides, off quic-go's books.
 func (a *accepted) released(*stream) { a.hs.CancelRead(quic.StreamErrorCode(http3.ErrCodeNoError)) }

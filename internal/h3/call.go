@@ -245,9 +245,10 @@ func (b *responseBody) Close() error {
 	return nil
 }
 
-// lost, violated and released make a Call what its stream needs to know of the connection.
+// lost, violated, recvEmpty and released make a Call what its stream needs to know of the connection.
 func (c *Call) lost(err error) *ConnError         { return c.cc.lost(err) }
 func (c *Call) violated(st *stream, v *violation) { c.cc.violated(st, v) }
+func (c *Call) recvEmpty(int) error               { return nil } // a server is not limited
 
 func (c *Call) released(st *stream) {
 	// The connection may have ended before the answer came.

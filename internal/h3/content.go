@@ -43,6 +43,9 @@ func (c *content) read(p []byte) (int, error) {
 	for c.err == nil {
 		n, err := c.ex.q.Read(p)
 		payload, broken := c.frames.strip(p[:n])
+		if n := c.frames.takeEmpty(); n > 0 && broken == nil {
+			broken = c.ex.sc.recvEmpty(n)
+		}
 		if err == io.EOF && broken == nil {
 			broken = c.frames.broken()
 		}

@@ -50,13 +50,15 @@ func violates(code http3.ErrCode, format string, a ...any) *violation {
 // Section 9.
 type unframer struct {
 	left    uint64 // bytes of the current frame that are still to come
-	data    bool   // it is a DATA frame
+	data    bool   // it is a DATA frame, and not an empty one
 	section bool   // it is the trailer section, which is kept
 	head    [maxFrameHead]byte
 	n       int // bytes of a header in head
 
 	tunnel   bool // only DATA is allowed
 	trailers bool // the trailer section has begun: nothing may follow
+
+	empty int32 // frames that carried nothing and followed no payload, since takeEmpty
 
 	keep *trailerSection // what the trailer section goes into; nil: nobody wants it
 }
@@ -66,6 +68,11 @@ type trailerSection struct {
 	p     []byte
 	limit uint64
 	large bool // it has more than limit bytes, and is not kept
+}
+
+// newUnframer returns an unframer for what comes behind HEADERS.
+func newUnframer(tunnel bool, keep *trailerSection) unframer {
+	return unframer{tunnel: tunnel, keep: keep, data: true} // HEADERS counts as payload
 }
 
 // strip returns the payload that is in p, moved together within p. Where err is not nil it is a *violation, and the payload
@@ -125,7 +132,8 @@ func parseHead(p []byte) (typ, length uint64, ok bool) {
 }
 
 func (u *unframer) begin(typ, length uint64) error {
-	u.left, u.data, u.section = length, typ == frameData, false
+	payload := u.data // of the frame before
+	u.left, u.data, u.section = length, typ == frameData && length > 0, false
 	switch typ {
 	case frameData:
 		if u.trailers {
@@ -145,7 +153,19 @@ func (u *unframer) begin(typ, length uint64) error {
 			return u.unexpected(typ)
 		}
 	}
+	// Choice: one behind payload is free. Some clients end each request with an empty DATA frame, and who sends the two in turn could as
+	// well send the payload in crumbs.
+	if typ != frameHeaders && !u.data && !payload {
+		u.empty++
+	}
 	return nil
+}
+
+// takeEmpty returns how many frames, since it was called last, cost the peer nothing: DATA frames without payload, and those of unknown types.
+func (u *unframer) takeEmpty() int {
+	n := u.empty
+	u.empty = 0
+	return int(n)
 }
 
 // unexpected: "Once the CONNECT method has completed, only DATA frames are permitted to be sent on the stream. ... Receipt of

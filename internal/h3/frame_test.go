@@ -15,15 +15,16 @@ func frameOf(typ uint64, payload string) []byte {
 
 func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// Every split of the input gives the same payload and the same end.
+// Every split of the input gives the same payload, the same end, and as many frames that carried nothing.
 func TestUnframer(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	for name, c := range map[string]struct {
-		in   []byte
-		body bool // of a response, not a tunnel's
-		want string
-		code http3.ErrCode // 0: no violation
-		cut  bool          // FIN here is a violation
+		in    []byte
+		body  bool // of a response, not a tunnel's
+		want  string
+		code  http3.ErrCode // 0: no violation
+		cut   bool          // FIN here is a violation
+		empty int           // frames that are counted
 	}{
 		"nothing":             {},
 		"one":                 {in: frameOf(0, "abc"), want: "abc"},
@@ -32,6 +33,14 @@ func TestUnframer(t *testing.T) {
 		"long varints":        {in: append([]byte{0xc0, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 2}, "hi"...), want: "hi"},
 		"cut payload":         {in: frameOf(0, "abc")[:4], want: "ab", cut: true},
 		"cut header":          {in: []byte{0, 0x40}, cut: true},
+
+		"only empty ones":     {in: bytes.Repeat(frameOf(0, ""), 20), empty: 19},
+		"only unknown ones":   {in: bytes.Repeat(frameOf(0x21, ""), 20), empty: 19},
+		"unknown with a load": {in: bytes.Repeat(frameOf(0x21, "grease"), 20), empty: 19},
+		"both":                {in: bytes.Repeat(join(frameOf(0, ""), frameOf(0x21, "")), 10), empty: 19},
+		"behind payload":      {in: bytes.Repeat(join(frameOf(0, "a"), frameOf(0x21, "grease"), frameOf(0, "b"), frameOf(0, "")), 2), want: "abab"},
+		"two behind payload":  {in: bytes.Repeat(join(frameOf(0, "a"), frameOf(0x21, "grease"), frameOf(0, "")), 3), want: "aaa", empty: 3},
+		"behind trailers":     {in: join(frameOf(frameHeaders, "zz"), frameOf(0x21, "")), body: true, empty: 1},
 
 		"trailers in a tunnel":    {in: join(frameOf(0, "a"), frameOf(frameHeaders, "zz")), want: "a", code: http3.ErrCodeFrameUnexpected},
 		"trailers of a response":  {in: join(frameOf(0, "a"), frameOf(frameHeaders, "zz")), body: true, want: "a"},
@@ -42,7 +51,8 @@ func TestUnframer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for step := 1; step <= len(c.in)+1; step++ {
-				u := unframer{tunnel: !c.body}
+				u := newUnframer(!c.body, nil)
+				empty := 0
 				var got []byte
 				var err error
 				for rest := bytes.Clone(c.in); len(rest) > 0 && err == nil; {
@@ -51,6 +61,10 @@ func TestUnframer(t *testing.T) {
 					p, err = u.strip(rest[:n])
 					got = append(got, p...)
 					rest = rest[n:]
+					empty += u.takeEmpty()
+				}
+				if empty != c.empty {
+					t.Fatalf("in pieces of %d: %d frames carried nothing, want %d", step, empty, c.empty)
 				}
 				var code http3.ErrCode
 				if v, ok := err.(*violation); ok {

@@ -25,9 +25,9 @@ func FuzzUnframer(f *testing.F) {
 	f.Add(join(frameOf(0, "abc"), frameOf(0x21, "grease"), frameOf(0, "d")), uint8(1), true)
 	f.Add(join(frameOf(0, "abc"), frameOf(frameHeaders, "z")), uint8(3), false)
 	f.Fuzz(func(t *testing.T, in []byte, step uint8, tunnel bool) {
-		whole := unframer{tunnel: tunnel}
+		whole := newUnframer(tunnel, nil)
 		want, wantErr := whole.strip(bytes.Clone(in))
-		pieces := unframer{tunnel: tunnel}
+		pieces := newUnframer(tunnel, nil)
 		var got []byte
 		var err error
 		for rest := bytes.Clone(in); len(rest) > 0 && err == nil; {

@@ -14,7 +14,7 @@ const (
 	// Rapid Reset and its kin: how many streams a client may make end early.
 	resetBurst = 1000
 	resetRate  = 33 // a second
-	// Frames of the control stream, and unidirectional streams.
+	// Frames of the control stream, unidirectional streams, and frames that carry nothing.
 	controlBurst = 10000
 	controlRate  = 1000 // a second
 
@@ -35,15 +35,26 @@ func (sc *serverConn) chargeReset() {
 	}
 }
 
-// chargeControl counts what costs the client nothing.
-func (sc *serverConn) chargeControl(what string) *violation {
+// chargeControl counts n of what costs the client nothing.
+func (sc *serverConn) chargeControl(what string, n int) *violation {
 	sc.mu.Lock()
-	over := !sc.controls.Take(time.Now(), 1)
+	over := !sc.controls.Take(time.Now(), n)
 	sc.mu.Unlock()
 	if !over {
 		return nil
 	}
 	return &violation{code: tooMuchControl.code, rule: tooMuchControl, detail: fmt.Sprintf("client sent more than %d %s, %d a second", controlBurst, what, controlRate)}
+}
+
+// recvEmpty implements under.
+//
+// "All these features -- i.e., server push, unknown protocol elements, field compression -- have legitimate uses. [...] Implementations
+// SHOULD track the use of these features and set limits on their use." RFC 9114, Section 10.5.
+func (sc *serverConn) recvEmpty(n int) error {
+	if v := sc.chargeControl("empty or unknown frames", n); v != nil {
+		return v
+	}
+	return nil
 }
 
 // violated ends the connection because of what the client did, which is told and counted.

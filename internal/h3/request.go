@@ -145,7 +145,7 @@ func (ex *exchange) begin(head *fieldSection, end bool) {
 	ex.early = !handshakeDone(sc.q)
 	ex.content.left = head.ContentLength
 	ex.content.section.limit = uint64(s.maxHeaderBytes())
-	ex.content.frames.keep = &ex.content.section
+	ex.content.frames = newUnframer(false, &ex.content.section)
 	ex.w.Init(ex, head.Pseudo)
 	tunnel := head.Pseudo.Protocol != ""
 	sc.prioritize(ex.q.StreamID(), req.Header["Priority"], tunnel)

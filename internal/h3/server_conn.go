@@ -139,7 +139,7 @@ func (sc *serverConn) acceptStreams() {
 		q.ReleaseStreamCredit()
 		q.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestRejected))
 		q.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestRejected))
-		if v := sc.chargeControl("requests after GOAWAY"); v != nil {
+		if v := sc.chargeControl("requests after GOAWAY", 1); v != nil {
 			sc.violated(nil, v)
 		}
 	}

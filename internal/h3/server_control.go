@@ -18,7 +18,7 @@ func (sc *serverConn) acceptUniStreams() {
 			return
 		}
 		s.ReleaseStreamCredit()
-		if v := sc.chargeControl("unidirectional streams"); v != nil {
+		if v := sc.chargeControl("unidirectional streams", 1); v != nil {
 			sc.violated(nil, v)
 			return
 		}
@@ -96,7 +96,7 @@ func (sc *serverConn) recvControlFrame(typ uint64, p []byte) error {
 
 // skipped implements endpoint. Of those that mean something it counts all but SETTINGS, too: they cost the client nothing.
 func (sc *serverConn) skipped(uint64) error {
-	if v := sc.chargeControl("control frames"); v != nil {
+	if v := sc.chargeControl("control frames", 1); v != nil {
 		return v
 	}
 	return nil

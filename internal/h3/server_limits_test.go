@@ -3,6 +3,7 @@ package h3
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -227,6 +228,86 @@ func TestControlFlood(t *testing.T) {
 			})
 		})
 	}
+}
+
+// So have frames that carry nothing, in the content of requests and in WebSockets. It is for all streams of a connection together.
+func TestEmptyFrameFlood(t *testing.T) {
+	for name, frame := range map[string][]byte{"unknown": frameOf(0x21, ""), "unknown with a load": frameOf(0x21, "xyz"), "empty DATA": frameOf(frameData, "")} {
+		for where, request := range requestsWithFrames {
+			t.Run(name+" in "+where, func(t *testing.T) {
+				var told complaint
+				inFakeTime(t, &Server{Violation: told.note}, readAll(t), func(t *testing.T, fx *fixture) {
+					q, other := fx.rawDial(nil), fx.rawDial(nil)
+					for range 2 {
+						q.request(request, bytes.Repeat(frame, controlBurst/2))
+					}
+					pass(100 * time.Millisecond)
+					if got := q.closeCode(); got != 0 {
+						t.Fatalf("closed with %v within the budget", got)
+					}
+					q.request(request, bytes.Repeat(frame, 500)) // more than has been given back since
+					pass(time.Second)
+					if got := q.closeCode(); got != http3.ErrCodeExcessiveLoad {
+						t.Errorf("closed with %v", got)
+					}
+					told.want(t, "http3/too-many-control-frames: client sent more than 10000 empty or unknown frames, 1000 a second (RFC 9114, Section 10.5)")
+					if status := fx.ask(other.Conn, requestOf("GET")); status != 200 {
+						t.Errorf("another connection: status %d", status)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Clients that send GREASE, or end what they send with an empty DATA frame, are not hurt, however much they send; nor by a burst.
+func TestHonestEmptyFrames(t *testing.T) {
+	grease, payload, empty := frameOf(0x21, "grease"), frameOf(frameData, "x"), frameOf(frameData, "")
+	for where, request := range requestsWithFrames {
+		t.Run(where, func(t *testing.T) {
+			var told complaint
+			inFakeTime(t, &Server{Violation: told.note}, readAll(t), func(t *testing.T, fx *fixture) {
+				q := fx.rawDial(nil)
+				s := q.request(request, bytes.Repeat(join(payload, grease, payload, empty), 2*controlBurst))
+				s.Write(bytes.Repeat(grease, controlBurst))
+				pass(5 * time.Second)
+				s.Write(join(bytes.Repeat(grease, 4*controlRate), payload, empty))
+				s.Close()
+				if f, err := nextFrame(s); err != nil || f.typ != frameHeaders {
+					t.Errorf("the answer: %+v, %v", f, err)
+				}
+				if f, err := nextFrame(s); err != nil || f.payload != "40001 bytes" {
+					t.Errorf("the answer: %q, %v", f.payload, err)
+				}
+				told.want(t)
+			})
+		})
+	}
+}
+
+var requestsWithFrames = map[string][]byte{"a WebSocket": requestOf("CONNECT", ":protocol", "websocket"), "content": requestOf("POST")}
+
+// readAll is a handler that reads what the client sends, and then says how much that was.
+func readAll(t testing.TB) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if transport.AcceptorFrom(r.Context()) == nil {
+			n, _ := io.Copy(io.Discard, r.Body)
+			fmt.Fprintf(w, "%d bytes", n)
+			return
+		}
+		s := takeStream(t, r)
+		if s == nil {
+			return
+		}
+		defer s.Close(time.Second)
+		for n := 0; ; {
+			p, err := s.Receive()
+			if n += len(p); err != nil {
+				s.Send(fmt.Appendf(nil, "%d bytes", n), nil)
+				return
+			}
+		}
+	})
 }
 
 // GOAWAY names the next request. It is rejected, and what came before is served.

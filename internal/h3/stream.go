@@ -60,6 +60,8 @@ type under interface {
 	lost(err error) *ConnError
 	// violated ends the connection because of what the peer did on a stream.
 	violated(*stream, *violation)
+	// recvEmpty is told of n frames that cost the peer nothing; the error is a *violation where they are too many.
+	recvEmpty(n int) error
 	// released is told once that a stream is gone.
 	released(*stream)
 }
@@ -67,7 +69,7 @@ type under interface {
 // newStream returns the stream on q. writeTimeout bounds how long the peer may accept nothing of what is queued.
 func newStream(q *quic.Stream, conn under, w *writer, info transport.Info, writeTimeout time.Duration) *stream {
 	info.Proto, info.Secure, info.StreamID = "HTTP/3.0", true, uint64(q.StreamID())
-	s := &stream{q: q, conn: conn, writer: w, info: info, size: minReadSize, frames: unframer{tunnel: true}}
+	s := &stream{q: q, conn: conn, writer: w, info: info, size: minReadSize, frames: newUnframer(true, nil)}
 	s.out.Changed.L = &s.out
 	s.out.Refuse = s.refuse
 	s.data.Stream = q
@@ -187,6 +189,9 @@ func (s *stream) read() ([]byte, error) {
 			s.size = max(s.size/4, minReadSize)
 		}
 		p, broken := s.frames.strip(s.in[:n])
+		if n := s.frames.takeEmpty(); n > 0 && broken == nil {
+			broken = s.conn.recvEmpty(n)
+		}
 		if err == io.EOF && broken == nil {
 			broken = s.frames.broken()
 		}

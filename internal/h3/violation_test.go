@@ -1,6 +1,7 @@
 package h3
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"testing"
@@ -116,6 +117,18 @@ func TestServerExtensions(t *testing.T) {
 		if cc.Err() != nil {
 			t.Error(cc.Err())
 		}
+	})
+}
+
+// Frames of a server that carry nothing are not counted.
+func TestServersEmptyFrames(t *testing.T) {
+	response := join(headersOf(":status", "200"), bytes.Repeat(frameOf(0x21, ""), 2*controlBurst), bytes.Repeat(frameOf(frameData, ""), 2*controlBurst), frameOf(frameData, "hi"))
+	inRaw(t, controlStream(connectOn()), respond(true, response), func(t *testing.T, fx *fixture, cc *ClientConn) {
+		s := fx.open(cc, "/")
+		if got := receiveAll(t, s, 2); string(got) != "hi" || cc.Err() != nil {
+			t.Errorf("%q, %v", got, cc.Err())
+		}
+		s.Abort()
 	})
 }
 
