@@ -189,6 +189,11 @@ func (d *dice) obey(orders []Order) {
 			d.t.Error("two handshakes at once")
 		}
 	}
+	for _, at := range []time.Time{d.m.timer, d.m.headStart, d.m.relieveAt} {
+		if !at.IsZero() && !d.m.Done() && (d.timer.IsZero() || d.timer.After(at)) {
+			d.t.Errorf("the machine waits for %v, the timer is set to %v", at, d.timer)
+		}
+	}
 	// What QUIC costs where it is blocked.
 	if c := d.alone; c != nil && c.at == "connect" && (d.timer.IsZero() || d.timer.After(d.until)) {
 		d.t.Errorf("QUIC is alone, TCP should begin at %v, the timer is set to %v", d.until, d.timer)
