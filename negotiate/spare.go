@@ -152,7 +152,6 @@ func (m *Machine) overtakeFirst(now time.Time) {
 	a.end(VerdictUnused, fmt.Sprintf("%s within %v; %s", what, now.Sub(since).Round(time.Millisecond), otherWasFaster))
 	m.order(Discard{Attempt: a.ID, How: CloseConn})
 	m.tcpConnected(now)
-	m.fellBack = true
 	m.promoteSpare(now)
 }
 
