@@ -23,6 +23,7 @@ type fakeEnv struct {
 	cert   tls.Certificate
 	memory *memory.Map
 	tcp    int // connections before the last dial
+	last   []weft.Attempt
 }
 
 // overFake runs f against a server that behaves as o says, in fake time, and sees that nothing is left of it afterwards.
@@ -91,7 +92,7 @@ func (e *fakeEnv) account(opts *weft.DialOptions) string {
 	}
 	tcp := e.origin.Counts().TCP
 	fmt.Fprintf(&b, "%s tcp=%d", end, tcp-e.tcp)
-	e.tcp = tcp
+	e.tcp, e.last = tcp, attempts
 	return b.String()
 }
 
