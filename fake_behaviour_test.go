@@ -274,7 +274,7 @@ func TestBehaviours(t *testing.T) {
 			memory: "token=no(protocol, 1h0m0s) " + upgraded},
 
 		{name: "hangs in TCP", prep: func(e *fakeEnv) { e.net.SetLink(serverAddr, simnet.Link{BlackHole: true}) },
-			dials: always("300 assume:cancelled error=cancelled/0 tcp=0")},
+			dials: always("300 assume:cancelled upgrade:unused error=cancelled/0 tcp=0")},
 		{name: "hangs in TLS", origin: fake.Origin{Hello: fake.Silence},
 			dials: always("300 assume:cancelled upgrade:unused error=cancelled/0 tcp=2")},
 		{name: "hangs before SETTINGS", origin: fake.Origin{Greeting: fake.Silence, Deaf: true, Pick: fake.SpareOnly(&fake.Origin{})},

@@ -11,10 +11,10 @@ import (
 //	       --> UseLive or Connect ... request sent --> Succeed
 //	                                               --> failed: classify --> choose again, fall back, once more, or Fail
 //
-// One attempt is the main one; beside it there may be a spare, which sends nothing before it has become the main one, and one of QUIC, whose
-// early data is withdrawn before the main one sends anything. So there are never two handshakes at once. Each way of going on after a
-// failure is taken once (renewed, repeated, fellBack, spared, altTried, quicTried, quicAltTried, excluded), so the machine ends whatever
-// the servers do.
+// One attempt is the main one; beside it there may be a spare, which sends nothing before it has become the main one: that has failed then, or hung and been
+// discarded; and one of QUIC, whose early data is withdrawn before the main one sends anything. So there are never two handshakes at once. Each way of
+// going on after a failure is taken once (renewed, repeated, fellBack, spared, altTried, quicTried, quicAltTried, excluded), so the machine ends
+// whatever the servers do.
 type Machine struct {
 	policy   Policy
 	facts    Facts

@@ -230,6 +230,7 @@ func (m *Machine) recvTimer(now time.Time, o Timer) {
 	}
 	a := m.underWay()
 	if a == nil || a.state == connecting {
+		m.arm() // it was about early data, and there may be more to wait for
 		return
 	}
 	how := Drain // what does not answer gets no more streams either

@@ -131,7 +131,7 @@ func (m *Machine) relieve(now time.Time) {
 	switch {
 	case !a.Spare && m.spareReady(a):
 		m.overtakeFirst(now)
-	case !a.Spare && m.spareIsLate(now, a):
+	case !a.Spare && m.spareIsLate(now, a) && m.quic == nil: // which may be first, and then nobody needs a connection more
 		m.startSpare(now, a.began)
 	case a.Spare && len(m.attempts) < maxAttempts:
 		c := m.newAttempt(Upgrade)

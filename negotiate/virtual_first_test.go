@@ -4,7 +4,8 @@ package negotiate
 func (d *virtualDial) firstHangs(o Connect, c *virtualConn) string {
 	a := d.m.attempts[o.Attempt-1]
 	spare := d.m.spare != nil || d.policy.Spare == Staggered && d.m.wantsSpare(d.clock(), a)
-	if !o.Probe || o.Alt != nil || !spare || c.server.chatty || c.server.hangs {
+	late := c.server.first == "tcp" && d.m.spare == nil && d.quic != nil // while QUIC is under way, nobody begins one
+	if !o.Probe || o.Alt != nil || !spare || late || c.server.chatty || c.server.hangs {
 		return ""
 	}
 	return c.server.first
