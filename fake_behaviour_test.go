@@ -23,6 +23,7 @@ type fakeEnv struct {
 	cert   tls.Certificate
 	memory *memory.Map
 	tcp    int // connections before the last dial
+	last   []weft.Attempt
 }
 
 // overFake runs f against a server that behaves as o says, in fake time, and sees that nothing is left of it afterwards.
@@ -91,7 +92,7 @@ func (e *fakeEnv) account(opts *weft.DialOptions) string {
 	}
 	tcp := e.origin.Counts().TCP
 	fmt.Fprintf(&b, "%s tcp=%d", end, tcp-e.tcp)
-	e.tcp = tcp
+	e.tcp, e.last = tcp, attempts
 	return b.String()
 }
 
@@ -273,7 +274,7 @@ func TestBehaviours(t *testing.T) {
 			memory: "token=no(protocol, 1h0m0s) " + upgraded},
 
 		{name: "hangs in TCP", prep: func(e *fakeEnv) { e.net.SetLink(serverAddr, simnet.Link{BlackHole: true}) },
-			dials: always("300 assume:cancelled error=cancelled/0 tcp=0")},
+			dials: always("300 assume:cancelled upgrade:unused error=cancelled/0 tcp=0")},
 		{name: "hangs in TLS", origin: fake.Origin{Hello: fake.Silence},
 			dials: always("300 assume:cancelled upgrade:unused error=cancelled/0 tcp=2")},
 		{name: "hangs before SETTINGS", origin: fake.Origin{Greeting: fake.Silence, Deaf: true, Pick: fake.SpareOnly(&fake.Origin{})},

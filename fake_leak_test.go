@@ -90,9 +90,18 @@ func TestAlternativesStayWithTheirOrigin(t *testing.T) {
 
 // firstSpare is a Pick: b has the first connection that offers http/1.1 and nothing else.
 func firstSpare(b *fake.Origin) func(alpn []string) *fake.Origin {
+	return firstThat(func(alpn []string) bool { return len(alpn) == 1 }, b)
+}
+
+// firstMain is a Pick: b has the first connection that offers more than http/1.1.
+func firstMain(b *fake.Origin) func(alpn []string) *fake.Origin {
+	return firstThat(func(alpn []string) bool { return len(alpn) > 1 }, b)
+}
+
+func firstThat(is func(alpn []string) bool, b *fake.Origin) func(alpn []string) *fake.Origin {
 	var done atomic.Bool
 	return func(alpn []string) *fake.Origin {
-		if len(alpn) == 1 && !done.Swap(true) {
+		if is(alpn) && !done.Swap(true) {
 			return b
 		}
 		return nil

@@ -193,8 +193,11 @@ func (d *dial) setTimer(at time.Time) {
 	n := d.timer
 	d.after(at.Sub(d.now), func() {
 		if n == d.timer {
-			d.lead = d.now.Sub(d.start) // without a deadline the timer is for nothing else
-			d.report(nil, negotiate.Timer{})
+			orders := d.machine.Report(d.now, negotiate.Timer{})
+			if slices.ContainsFunc(orders, func(o negotiate.Order) bool { c, ok := o.(negotiate.Connect); return ok && !c.Spare }) {
+				d.lead = d.now.Sub(d.start) // QUIC's: no connection of ours hangs
+			}
+			d.obey(orders)
 		}
 	})
 }

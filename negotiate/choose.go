@@ -64,6 +64,7 @@ func (m *Machine) connect(now time.Time, offer []string) {
 	if m.policy.Spare == Eager && m.wantsSpare(now, a) {
 		m.startSpare(now, a.began)
 	}
+	m.watchFirst(now)
 }
 
 // offer returns the ALPN protocols for a new connection to the origin, the best first; without TLS, where nothing is negotiated,

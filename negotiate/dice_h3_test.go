@@ -3,7 +3,6 @@ package negotiate
 import (
 	"errors"
 	"slices"
-	"time"
 )
 
 func (d *dice) connectQUIC(o Connect, c *diceConn) {
@@ -33,9 +32,9 @@ func (d *dice) quicOutcome(id int, c *diceConn) Outcome {
 		c.at = "over"
 		return d.quicFailed(id)
 	case 2, 3, 4:
-		return Reached{Attempt: id, RTT: time.Second}
+		return Reached{Attempt: id, RTT: d.rtt}
 	}
-	c.at, c.alpn = "connected", alpnH3
+	c.at, c.alpn, c.took = "connected", alpnH3, d.now.Sub(c.ordered)
 	c.ticket = c.zero && d.r.IntN(4) > 0
 	return Connected{Attempt: id, ALPN: alpnH3, Early: c.ticket}
 }

@@ -21,7 +21,7 @@ func TestRandomDials(t *testing.T) {
 		newDice(t, *seed).run()
 		return
 	}
-	succeeded, relieved := make(map[Rung]int), 0
+	succeeded, relieved, overtaken := make(map[Rung]int), 0, 0
 	for s := range uint64(10000) {
 		d := newDice(t, s+1)
 		d.run()
@@ -30,9 +30,13 @@ func TestRandomDials(t *testing.T) {
 		}
 		succeeded[d.by]++
 		relieved += d.relieved
+		overtaken += d.overtaken
 	}
 	if relieved < 30 {
 		t.Errorf("only in %d dials a spare was needed, and late", relieved)
+	}
+	if overtaken < 200 {
+		t.Errorf("only in %d dials a spare took the place of a first connection that hung", overtaken)
 	}
 	for _, r := range Rungs() {
 		if succeeded[r] == 0 {
@@ -56,11 +60,16 @@ type dice struct {
 	timer    time.Time
 	spares   int
 	relieved int // connections that were begun beside a spare that hung
-	quics    int
-	alone    *diceConn // of QUIC, while TCP has not begun though it may
-	until    time.Time // when it is to begin at the latest
-	ended    int
-	by       Rung // "": it has failed
+	// overtaken are first connections that hung, and gave way to the spare.
+	overtaken int
+	quics     int
+	alone     *diceConn // of QUIC, while TCP has not begun though it may
+	until     time.Time // when it is to begin at the latest
+	rtt       time.Duration
+	hangs     bool // the first connection of a dial to an unknown origin
+	told      bool // something was remembered of a rung over TCP
+	ended     int
+	by        Rung // "": it has failed
 }
 
 // A diceConn is what is true of an attempt.
@@ -84,64 +93,14 @@ type diceConn struct {
 	accept bool
 	ignore bool // FrameUnsupported
 	ok     bool // a valid 101 or 2xx was reported
+	diceTCP
 }
 
 func newDice(t *testing.T, seed uint64) *dice {
 	r := rand.New(rand.NewPCG(seed, 0))
 	d := &dice{t: t, r: r, now: time.Unix(1_000_000, 0), conns: map[int]*diceConn{}}
-	for d.policy = d.randomPolicy(); d.policy.Validate() != nil; d.policy = d.randomPolicy() {
-	}
-	d.facts = d.randomFacts()
+	d.roll()
 	return d
-}
-
-func (d *dice) randomPolicy() Policy {
-	p := Policy{Spare: SpareMode(d.r.IntN(3)), Once: d.r.IntN(5) == 0, Strict: d.r.IntN(5) == 0, EarlyConnect: d.r.IntN(2) == 0}
-	p.HeadStart = []time.Duration{0, 0, -1, time.Second, time.Hour}[d.r.IntN(5)]
-	if d.r.IntN(3) > 0 {
-		p.Rungs = []Rung{}
-		for _, r := range Rungs() {
-			if r.Available() && d.r.IntN(2) == 0 {
-				p.Rungs = append(p.Rungs, r)
-			}
-		}
-	}
-	return p
-}
-
-func (d *dice) randomFacts() Facts {
-	one := func(list ...string) string { return list[d.r.IntN(len(list))] }
-	f := Facts{Secure: d.r.IntN(4) > 0, PriorKnowledge: d.r.IntN(2) == 0, Proxied: d.r.IntN(6) == 0, Probing: max(0, d.r.IntN(4)-1)}
-	f.QUIC, f.EarlySession, f.Addr = QUICState(d.r.IntN(3)), d.r.IntN(2) == 0, one("", "alt:443")
-	if d.m != nil {
-		f.Secure, f.PriorKnowledge, f.Proxied = d.facts.Secure, d.facts.PriorKnowledge, d.facts.Proxied
-	}
-	for range d.r.IntN(3) {
-		c := LiveConn{
-			ID: uint64(len(f.Live) + 1), ALPN: one("h2", "h2", "h2.1", "wsoverh2", "h3"), SettingsReceived: d.r.IntN(8) > 0,
-			ConnectProtocol: d.r.IntN(2) == 0, NoFrames: d.r.IntN(3) == 0, Slots: d.r.IntN(3), Draining: d.r.IntN(4) == 0,
-			Coalesced: d.r.IntN(4) == 0,
-		}
-		if d.r.IntN(5) == 0 {
-			c.Alt = &Alternative{ALPN: c.ALPN, Host: "alt", Port: "443"}
-		}
-		f.Live = append(f.Live, c)
-	}
-	for range max(0, d.r.IntN(4)-1) {
-		f.Alternatives = append(f.Alternatives, Alternative{ALPN: one("h2", "h3", "h2.1", "wsoverh2", "http/1.1", ""), Host: "alt", Port: "443"})
-	}
-	for range max(0, d.r.IntN(4)-2) {
-		f.Hints = append(f.Hints, Alternative{ALPN: one("h2", "h3"), Host: "hint", Port: "443"})
-	}
-	for range max(0, d.r.IntN(4)-1) {
-		kind := findingKind(d.r.IntN(len(findings)))
-		o := Remember{Rung: Rungs()[d.r.IntN(8)], Verdict: findings[kind].verdict, Cause: findings[kind].cause, TTL: time.Minute}
-		f.Known = f.Known.Remember(o, d.now.Add(-time.Duration(d.r.IntN(90))*time.Second))
-	}
-	if d.r.IntN(2) == 0 {
-		f.Deadline = d.now.Add(30 * time.Second)
-	}
-	return f
 }
 
 func (d *dice) run() {
@@ -167,6 +126,9 @@ func (d *dice) run() {
 			d.t.Errorf("attempt %d has no verdict", a.ID)
 		}
 	}
+	if d.overtaken > 0 && d.hangs && d.told {
+		d.t.Error("a connection that hung is held against the origin")
+	}
 	if orders := d.m.Report(d.now, d.outcome()); orders != nil {
 		d.t.Errorf("orders after the end: %v", orders)
 	}
@@ -189,6 +151,12 @@ func (d *dice) obey(orders []Order) {
 			d.t.Error("two handshakes at once")
 		}
 	}
+	for _, at := range []time.Time{d.m.timer, d.m.headStart, d.m.relieveAt} {
+		if !at.IsZero() && !d.m.Done() && (d.timer.IsZero() || d.timer.After(at)) {
+			d.t.Errorf("the machine waits for %v, the timer is set to %v", at, d.timer)
+		}
+	}
+	d.checkFirst()
 	// What QUIC costs where it is blocked.
 	if c := d.alone; c != nil && c.at == "connect" && (d.timer.IsZero() || d.timer.After(d.until)) {
 		d.t.Errorf("QUIC is alone, TCP should begin at %v, the timer is set to %v", d.until, d.timer)
@@ -234,6 +202,7 @@ func (d *dice) obeyOne(o Order) {
 	case SendFrame:
 		send(expect(o.Attempt, "connected"), "frame")
 	case SendUpgrade:
+		d.checkUpgrade(o)
 		send(expect(o.Attempt, "connected"), "upgrade")
 	case Keep:
 		if c := d.conns[o.Attempt]; c != nil && c.quic && c.at == "connected" {
@@ -259,10 +228,12 @@ func (d *dice) obeyOne(o Order) {
 		if o.Verdict != No || o.TTL <= 0 || !d.facts.Secure && o.TTL > forgeable {
 			d.t.Errorf("wrong order %v", o)
 		}
+		d.told = d.told || o.Rung != H3
 	case Discard:
 		if c := d.conns[o.Attempt]; c == nil || c.spare && o.How != CloseConn {
 			d.t.Errorf("wrong order %v", o)
 		}
+		d.checkGivenUp(o.Attempt)
 		d.conns[o.Attempt].at = "over"
 	case SetTimer:
 		d.timer = o.At
@@ -337,7 +308,7 @@ func (d *dice) connect(o Connect) {
 		d.t.Errorf("wrong order %v", o)
 	}
 	d.beside(o)
-	c := &diceConn{at: "connect", spare: o.Spare, alt: o.Alt != nil, quic: o.QUIC, zero: o.Early}
+	c := &diceConn{at: "connect", spare: o.Spare, alt: o.Alt != nil, quic: o.QUIC, zero: o.Early, diceTCP: d.newTCP(o)}
 	d.conns[o.Attempt] = c
 	if o.QUIC {
 		d.connectQUIC(o, c)
@@ -398,16 +369,7 @@ func (d *dice) outcomeOf(id int, c *diceConn) Outcome {
 		if c.quic {
 			return d.quicOutcome(id, c)
 		}
-		switch d.r.IntN(8) {
-		case 0:
-			c.at = "over"
-			return ConnectFailed{Attempt: id, Step: []Step{StepResolve, StepTCP, StepTLS, StepCertificate}[d.r.IntN(4)], Err: errors.New("no")}
-		case 1, 2, 3:
-			return Reached{Attempt: id, RTT: time.Second}
-		}
-		c.at = "connected"
-		c.alpn = []string{"h2", "h2", "http/1.1", "", "h2.1", "wsoverh2", "h3"}[d.r.IntN(7)]
-		return Connected{Attempt: id, ALPN: c.alpn}
+		return d.tcpOutcome(id, c)
 	case "connected":
 		if c.spare && d.r.IntN(4) == 0 {
 			if d.r.IntN(2) == 0 {

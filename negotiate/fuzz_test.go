@@ -23,9 +23,7 @@ func FuzzDial(f *testing.F) {
 	f.Fuzz(func(t *testing.T, choices []byte) {
 		d := newDice(t, 0)
 		d.r = rand.New(fuzzing.Source(choices))
-		for d.policy = d.randomPolicy(); d.policy.Validate() != nil; d.policy = d.randomPolicy() {
-		}
-		d.facts = d.randomFacts()
+		d.roll()
 		d.run()
 		if t.Failed() {
 			t.Fatalf("so far:\n%s", strings.Join(d.log, "\n"))

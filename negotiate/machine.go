@@ -11,10 +11,10 @@ import (
 //	       --> UseLive or Connect ... request sent --> Succeed
 //	                                               --> failed: classify --> choose again, fall back, once more, or Fail
 //
-// One attempt is the main one; beside it there may be a spare, which sends nothing before it has become the main one, and one of QUIC, whose
-// early data is withdrawn before the main one sends anything. So there are never two handshakes at once. Each way of going on after a
-// failure is taken once (renewed, repeated, fellBack, spared, altTried, quicTried, quicAltTried, excluded), so the machine ends whatever
-// the servers do.
+// One attempt is the main one; beside it there may be a spare, which sends nothing before it has become the main one: that has failed then, or hung and been
+// discarded; and one of QUIC, whose early data is withdrawn before the main one sends anything. So there are never two handshakes at once. Each way of
+// going on after a failure is taken once (renewed, repeated, fellBack, spared, altTried, quicTried, quicAltTried, excluded), so the machine ends
+// whatever the servers do.
 type Machine struct {
 	policy   Policy
 	facts    Facts
@@ -28,8 +28,9 @@ type Machine struct {
 	spared bool
 	// relieved says that a connection was begun beside a spare that was needed and not ready. Invariant: then spare, if there is one, is that
 	// connection, and the main attempt the spare of before, which is connecting.
-	relieved  bool
-	relieveAt time.Time // when that is to be; zero: the spare is not needed, or ready
+	relieved bool
+	// relieveAt is when the main attempt, which is connecting, has had its time, and there is something to do about it: see relieve. Zero: never.
+	relieveAt time.Time
 
 	// quic is the connection of QUIC that is raced against TCP, until it is the main attempt or over; nil: there is none. raced is the last
 	// that was. Invariant: the main attempt is connecting, or over, while quic has sent a request.
@@ -75,7 +76,7 @@ type Attempt struct {
 // Verdicts of an attempt that are no failure.
 const (
 	VerdictOpen   = "open"
-	VerdictUnused = "unused" // a spare that was not needed, or could not be used
+	VerdictUnused = "unused" // a spare that was not needed, or could not be used, or a connection that another was faster than
 )
 
 type attempt struct {
@@ -106,7 +107,8 @@ type attempt struct {
 	heard      bool // something came from the server
 	unanswered bool // nothing had when TCP was complete
 
-	ordered time.Time     // when its connection was
+	ordered time.Time     // when its connection was,
+	reached time.Time     // and when its TCP was up; zero: it is not, or nobody has said so
 	took    time.Duration // until that was there; 0: it is not
 
 	began  int // on the clock of round trips: when the connection was ordered,

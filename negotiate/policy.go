@@ -112,7 +112,7 @@ const defaultHeadStart = 50 * time.Millisecond
 type SpareMode int
 
 const (
-	Staggered SpareMode = iota // when the first connection's TCP is up: the default
+	Staggered SpareMode = iota // when the first connection's TCP is up, or is not half a second after it was ordered: the default
 	Eager                      // together with the first connection
 	Never
 )

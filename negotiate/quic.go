@@ -102,7 +102,7 @@ func (m *Machine) takeQUIC(a *attempt) {
 	}
 	m.quic = nil
 	m.stopHeadStart()
-	m.relieveAt = time.Time{}
+	m.stopRelief()
 	if tcp := m.underWay(); tcp != nil {
 		tcp.end(VerdictUnused, quicWasFaster)
 		m.order(Discard{Attempt: tcp.ID, How: CloseConn})

@@ -21,9 +21,16 @@ func (m *Machine) recvReached(now time.Time, o Reached) {
 		return
 	}
 	a.rtt, a.heard = o.RTT, true
-	if a == m.main && m.policy.Spare == Staggered && m.wantsSpare(now, a) {
+	if a.reached.IsZero() {
+		a.reached = now
+	}
+	if a != m.main {
+		return
+	}
+	if m.policy.Spare == Staggered && m.wantsSpare(now, a) {
 		m.startSpare(now, a.began+1)
 	}
+	m.watchFirst(now)
 }
 
 func (m *Machine) recvConnected(now time.Time, o Connected) {
@@ -34,7 +41,11 @@ func (m *Machine) recvConnected(now time.Time, o Connected) {
 	a.took = now.Sub(a.ordered)
 	switch a {
 	case m.spare:
-		if !m.spareConnected(o) || !m.relieved {
+		if !m.spareConnected(o) {
+			return
+		}
+		if !m.relieved {
+			m.watchFirst(now)
 			return
 		}
 		m.overtake()
@@ -43,6 +54,7 @@ func (m *Machine) recvConnected(now time.Time, o Connected) {
 		return
 	}
 	m.tcpConnected(now)
+	m.relieveAt = time.Time{}
 	a.ALPN = o.ALPN
 	m.passed(a.began + connectCost(o, a))
 	if r, ok := m.rungFor(o.ALPN, func(r Rung) bool { return m.fits(now, a, r) }); ok {
@@ -218,6 +230,7 @@ func (m *Machine) recvTimer(now time.Time, o Timer) {
 	}
 	a := m.underWay()
 	if a == nil || a.state == connecting {
+		m.arm() // it was about early data, and there may be more to wait for
 		return
 	}
 	how := Drain // what does not answer gets no more streams either

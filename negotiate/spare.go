@@ -7,7 +7,8 @@ import (
 )
 
 // The spare is a connection (TCP and TLS, ALPN http/1.1) that is prepared beside one on which something is assumed, so that falling
-// back does not cost another connection. Its Upgrade is held back until the first connection has failed; a dial has one spare at most.
+// back does not cost another connection. Its Upgrade is held back until the first connection has failed, or hangs and is given up; a dial has
+// one spare at most.
 //
 // Deviation: RFC 6455, Section 4.1, has a client make one connection at a time. Here no two handshakes of WebSocket are under way at
 // once, which is what the rule is for, but two of TCP and TLS may be. Policy.Strict keeps the letter.
@@ -51,19 +52,69 @@ func (m *Machine) promoteSpare(now time.Time) {
 
 // watchSpare sees to it that a spare which is needed and not ready gets but so much time.
 //
-// Choice: twice what a connection of this dial took, and half a second at least, from when it was ordered: one that is somewhat slower than the
-// first, or repeats a lost packet, is waited for, so that a good server sees no connection more.
+// Choice: from when it was ordered.
 func (m *Machine) watchSpare(now time.Time, b *attempt) {
+	m.relieveAt = b.ordered.Add(m.longEnough())
+	m.relieveInTime(now)
+}
+
+// watchFirst does so with the first connection to the origin, if there is a spare that can take its place, or one may still be begun.
+//
+// Choice: from its last sign of life, which is that its TCP is up: the name may have taken long to resolve, and will not for the spare. What
+// is somewhat slower than the spare, or repeats a lost packet, wins all the same.
+func (m *Machine) watchFirst(now time.Time) {
+	a := m.underWay()
+	if a == nil || a.state != connecting || a.Spare {
+		return
+	}
+	if !m.spareReady(a) && !m.spareIsLate(now, a) {
+		m.stopRelief()
+		return
+	}
+	since := a.ordered
+	if !a.reached.IsZero() {
+		since = a.reached
+	}
+	m.relieveAt = since.Add(m.longEnough())
+	m.relieveInTime(now)
+}
+
+// stopRelief: nothing is to be done about the main attempt.
+func (m *Machine) stopRelief() {
+	if !m.relieveAt.IsZero() {
+		m.relieveAt = time.Time{}
+		m.arm()
+	}
+}
+
+// spareReady reports whether a spare may take the place of a. The way to an alternative service may be longer than that to the origin.
+func (m *Machine) spareReady(a *attempt) bool {
+	return a.Alt == nil && m.spare != nil && m.spare.state == ready
+}
+
+// spareIsLate reports whether a, whose TCP is not up, keeps its spare from being begun.
+func (m *Machine) spareIsLate(now time.Time, a *attempt) bool {
+	return m.policy.Spare == Staggered && a.reached.IsZero() && m.wantsSpare(now, a)
+}
+
+// longEnough is how long a connection may say nothing until it hangs.
+//
+// Choice: twice what another of this dial took, four round trips, and half a second at least: one that is somewhat slower than the other, or
+// repeats a lost packet, is waited for, so that a good server sees no connection more.
+func (m *Machine) longEnough() time.Duration {
 	wait := sparePatience
 	for _, a := range m.attempts {
 		wait = max(wait, 2*a.took, patience*a.rtt)
 	}
-	m.relieveAt = b.ordered.Add(wait)
-	if !m.relieveAt.After(now) {
+	return wait
+}
+
+func (m *Machine) relieveInTime(now time.Time) {
+	if m.relieveAt.After(now) {
+		m.arm()
+	} else {
 		m.relieve(now)
-		return
 	}
-	m.arm()
 }
 
 const (
@@ -71,17 +122,37 @@ const (
 	otherWasFaster = "another connection was faster"
 )
 
-// relieve begins one more connection beside the spare, which is the main attempt and hangs. The one that is ready first carries the Upgrade, and the
-// other is closed. RFC 8305, Section 5, does so with addresses.
+// relieve does what can be done about the main attempt, which hangs. A ready spare carries the Upgrade in its place, one that waits for it is begun. Is
+// it the spare itself, one more connection is begun beside it: the one that is ready first carries the Upgrade, and the other is closed. RFC 8305,
+// Section 5, does so with addresses.
 func (m *Machine) relieve(now time.Time) {
 	m.relieveAt = time.Time{}
-	if len(m.attempts) == maxAttempts {
-		return
+	a := m.main
+	switch {
+	case !a.Spare && m.spareReady(a):
+		m.overtakeFirst(now)
+	case !a.Spare && m.spareIsLate(now, a) && m.quic == nil: // which may be first, and then nobody needs a connection more
+		m.startSpare(now, a.began)
+	case a.Spare && len(m.attempts) < maxAttempts:
+		c := m.newAttempt(Upgrade)
+		c.tls, c.offer, c.ordered = true, []string{http11}, now
+		m.spare, m.relieved = c, true
+		m.order(Connect{Attempt: c.ID, TLS: true, ALPN: c.offer})
 	}
-	c := m.newAttempt(Upgrade)
-	c.tls, c.offer, c.ordered = true, []string{http11}, now
-	m.spare, m.relieved = c, true
-	m.order(Connect{Attempt: c.ID, TLS: true, ALPN: c.offer})
+}
+
+// overtakeFirst puts the spare, which is ready, in the place of the first connection, which hangs and is given up before the Upgrade leaves. That says
+// nothing about WebSockets, nor about HTTP/2: nothing is remembered.
+func (m *Machine) overtakeFirst(now time.Time) {
+	a := m.main
+	what, since := "no TCP connection", a.ordered
+	if !a.reached.IsZero() {
+		what, since = "no answer in TLS", a.reached
+	}
+	a.end(VerdictUnused, fmt.Sprintf("%s within %v; %s", what, now.Sub(since).Round(time.Millisecond), otherWasFaster))
+	m.order(Discard{Attempt: a.ID, How: CloseConn})
+	m.tcpConnected(now)
+	m.promoteSpare(now)
 }
 
 // overtake puts the connection that was begun beside a spare in its place.

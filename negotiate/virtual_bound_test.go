@@ -76,6 +76,9 @@ func (w *world) boundTCP(f Facts, d *virtualDial, at time.Time) int {
 	if has(func(o Order) bool { c, ok := o.(Connect); return ok && c.Alt != nil && !c.QUIC }) {
 		n = max(n, 4) // it asks first, or ignores a proposal
 	}
+	if d.overtaken {
+		n = max(n, 4)
+	}
 	if dropped {
 		n += 3 // found out as late as by the answer; a stale entry at 2
 	}
