@@ -1,14 +1,11 @@
 package h3
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,21 +13,19 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/weftws/weft/internal/fields"
+	"github.com/weftws/weft/internal/semantics"
 	"github.com/weftws/weft/internal/transport"
 )
 
-// A Call is an Extended CONNECT that waits for its answer, and a [transport.Call]. Its methods are safe for concurrent use.
+// A Call is an Extended CONNECT that waits for its answer, and a [transport.Call]. Its methods are safe for concurrent use. Errors of
+// Response: *StreamError, *ConnError, ctx's. Ended tells of an end that came in one piece with the response.
 type Call struct {
+	semantics.Answer
 	cc    *ClientConn
 	st    *stream
 	early bool
 
-	answered chan struct{} // closed when resp or err is set
-	mu       sync.Mutex
-	settled  bool // answered is closed, or is about to be
-	resp     *http.Response
-	err      error
-	end      bool // the response came with FIN
+	settled atomic.Bool // the answer is set, or is about to be
 }
 
 var _ transport.Call = (*Call)(nil)
@@ -39,38 +34,9 @@ var _ transport.Call = (*Call)(nil)
 // repeated when the handshake is complete.
 func (c *Call) Early() bool { return c.early }
 
-// Response implements [transport.Call]. Errors: *StreamError, *ConnError, ctx's.
-func (c *Call) Response(ctx context.Context) (*http.Response, error) {
-	select {
-	case <-c.answered:
-	default:
-		select {
-		case <-c.answered:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	return c.resp, c.err
-}
-
-// Ended implements [transport.Call], as far as the end came in one piece with the response.
-func (c *Call) Ended() bool {
-	select {
-	case <-c.answered:
-		return c.end
-	default:
-		return false
-	}
-}
-
 // Stream implements [transport.Call].
 func (c *Call) Stream() transport.Stream {
-	select {
-	case <-c.answered:
-	default:
-		return nil
-	}
-	if c.resp == nil || c.resp.StatusCode/100 != 2 {
+	if !c.Opened() {
 		return nil
 	}
 	return c.st
@@ -89,17 +55,13 @@ func (c *Call) id() int64 { return int64(c.st.info.StreamID) }
 
 // settle answers the call once. first, if not nil, is done before anybody hears of it.
 func (c *Call) settle(resp *http.Response, end bool, err error, first func()) {
-	c.mu.Lock()
-	if c.settled {
-		c.mu.Unlock()
+	if c.settled.Swap(true) {
 		return
 	}
-	c.settled, c.resp, c.end, c.err = true, resp, end, err
-	c.mu.Unlock()
 	if first != nil {
 		first()
 	}
-	close(c.answered)
+	c.Set(resp, end, err)
 }
 
 // fail ends a call that has no answer, and its stream.
@@ -180,23 +142,17 @@ func readResponse(q io.Reader) (status int, h http.Header, end bool, err error) 
 
 // take makes the final response known.
 func (c *Call) take(status int, h http.Header, end bool) {
-	resp := &http.Response{
-		StatusCode: status, Status: strconv.Itoa(status) + " " + http.StatusText(status),
-		Proto: "HTTP/3.0", ProtoMajor: 3, Header: h, Body: http.NoBody, TLS: c.cc.tlsState(),
-	}
+	var content io.ReadCloser
 	if end {
 		c.st.received = io.EOF
+	} else {
+		content = &responseBody{st: c.st}
 	}
 	if status/100 != 2 {
 		c.st.frames.tunnel = false
-		if !end {
-			resp.ContentLength = -1
-			resp.Body = &responseBody{st: c.st}
-		}
-		if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
-			resp.ContentLength = n
-		}
 	}
+	resp := semantics.NewResponse(status, h, content)
+	resp.Proto, resp.ProtoMajor, resp.TLS = "HTTP/3.0", 3, c.cc.tlsState()
 	var first func()
 	if end && status/100 != 2 {
 		first = func() { c.st.Close(politely) }

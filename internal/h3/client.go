@@ -12,6 +12,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/weftws/weft/internal/semantics"
 	"github.com/weftws/weft/internal/transport"
 )
 
@@ -173,7 +174,7 @@ func (cc *ClientConn) OpenConnect(req transport.ConnectRequest) (*Call, error) {
 	case err != nil:
 		return nil, ErrNoSlot
 	}
-	call := &Call{cc: cc, answered: make(chan struct{}), early: !cc.handshakeDone()}
+	call := &Call{cc: cc, Answer: semantics.NewAnswer(), early: !cc.handshakeDone()}
 	call.st = newStream(cc.spare, call, &cc.writer, transport.Info{
 		ConnID: cc.id, LocalAddr: cc.LocalAddr(), RemoteAddr: cc.RemoteAddr(),
 	}, cc.opt.WriteTimeout)

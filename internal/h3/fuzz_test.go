@@ -100,7 +100,8 @@ func FuzzControl(f *testing.F) {
 // control is what a client makes of the bytes of a control stream.
 func control(in []byte, step int, early bool) string {
 	// The one call has been answered, so that no GOAWAY concerns it.
-	call := &Call{settled: true, st: &stream{}}
+	call := &Call{st: &stream{}}
+	call.settled.Store(true)
 	cc := &ClientConn{
 		early: early, remembered: settings{connect: true, connectPresent: true, maxSection: 100},
 		settings: make(chan struct{}), live: map[*Call]struct{}{call: {}},

@@ -1,7 +1,6 @@
 package h2net
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -12,55 +11,21 @@ import (
 	"github.com/weftws/weft/internal/transport"
 )
 
-// A Call is an Extended CONNECT that waits for its answer. Its methods are safe for concurrent use.
+// A Call is an Extended CONNECT that waits for its answer. Its methods are safe for concurrent use. Errors of Response: *StreamError,
+// *ConnError, ctx's.
 type Call struct {
-	st *stream
-
+	semantics.Answer
+	st       *stream
 	accepted chan struct{} // closed when WS_ACCEPT came; nil without OpenFrame
-	answered chan struct{} // closed when resp or err is set
-	resp     *http.Response
-	err      error
-	end      bool // the response came with END_STREAM
-}
-
-// Response waits for the final (not 1xx) response. With a 2xx the Call has become a tunnel: see Stream. Otherwise
-// the response's Body reads what the server sends. Errors: *StreamError, *ConnError, or ctx's, in which case the Call is
-// as before and may be waited for again or cancelled.
-func (c *Call) Response(ctx context.Context) (*http.Response, error) {
-	select {
-	case <-c.answered:
-	default:
-		select {
-		case <-c.answered:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	return c.resp, c.err
 }
 
 // Accepted is closed when the server has said that it knows WS_OPEN, and has opened the stream: the response follows. It is
 // never closed where Response gives a *StreamError that says Unsupported, and nil for a Call of OpenConnect.
 func (c *Call) Accepted() <-chan struct{} { return c.accepted }
 
-// Ended reports whether the response came with END_STREAM.
-func (c *Call) Ended() bool {
-	select {
-	case <-c.answered:
-		return c.end
-	default:
-		return false
-	}
-}
-
 // Stream returns the tunnel after a 2xx, else nil.
 func (c *Call) Stream() transport.Stream {
-	select {
-	case <-c.answered:
-	default:
-		return nil
-	}
-	if c.resp == nil || c.resp.StatusCode/100 != 2 {
+	if !c.Opened() {
 		return nil
 	}
 	return c.st
@@ -83,9 +48,8 @@ func (c *Call) Cancel() {
 
 // fail ends a call that has no answer. Called with the lock held.
 func (c *Call) fail(err error) {
-	c.err = err
 	c.st.request = nil
-	close(c.answered)
+	c.Set(nil, false, err)
 }
 
 // recvHeaders takes a response.
@@ -98,26 +62,20 @@ func (cc *ClientConn) recvHeaders(ev *h2.Event) {
 	}
 	call := st.request
 	st.request = nil
-	h := semantics.HeaderOf(ev.Fields)
-	resp := &http.Response{
-		StatusCode: ev.Pseudo.Status, Status: strconv.Itoa(ev.Pseudo.Status) + " " + http.StatusText(ev.Pseudo.Status),
-		Proto: "HTTP/2.0", ProtoMajor: 2, Header: h, Body: http.NoBody, TLS: cc.tls,
+	var content io.ReadCloser
+	if !ev.End {
+		content = &responseBody{st: st}
 	}
-	if resp.StatusCode/100 != 2 {
-		if !ev.End {
-			resp.ContentLength = -1
-			resp.Body = &responseBody{st: st, resp: resp}
-		}
-		if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
-			resp.ContentLength = n
-		}
-		if ev.End {
-			st.eof = true
-			st.hangUp()
-		}
+	resp := semantics.NewResponse(ev.Pseudo.Status, semantics.HeaderOf(ev.Fields), content)
+	resp.Proto, resp.ProtoMajor, resp.TLS = "HTTP/2.0", 2, cc.tls
+	switch body, ok := resp.Body.(*responseBody); {
+	case ok:
+		body.resp = resp
+	case ev.End && resp.StatusCode/100 != 2:
+		st.eof = true
+		st.hangUp()
 	}
-	call.resp, call.end = resp, ev.End
-	close(call.answered)
+	call.Set(resp, ev.End, nil)
 }
 
 // A responseBody reads the content of a response that opened no tunnel.

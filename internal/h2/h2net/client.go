@@ -178,7 +178,7 @@ func (cc *ClientConn) open(req ConnectRequest, accepted chan struct{}) (*Call, e
 		return nil, errors.Join(ErrNoSlot, err)
 	}
 	st := cc.add(s)
-	call := &Call{st: st, accepted: accepted, answered: make(chan struct{})}
+	call := &Call{st: st, accepted: accepted, Answer: semantics.NewAnswer()}
 	st.request = call
 	cc.rememberOrigin(st, req)
 	if cc.started {
