@@ -9,7 +9,7 @@ import (
 
 func TestChromium(t *testing.T) { useBrowser(t, startChromium(t)) }
 
-// A chromium is driven by the DevTools protocol.
+// A chromium is driven by the DevTools protocol. The context is the browser's.
 type chromium struct{ context.Context }
 
 func startChromium(t *testing.T, more ...chromedp.ExecAllocatorOption) chromium {
@@ -39,10 +39,15 @@ func startChromium(t *testing.T, more ...chromedp.ExecAllocatorOption) chromium 
 }
 
 func (b chromium) newTab(t *testing.T) tab {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(b)
 	t.Cleanup(cancel)
 	ctx, cancel = context.WithTimeout(ctx, 3*patience)
 	t.Cleanup(cancel)
+	// The tab lives as long as the context of what is done first.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("a new tab: %v", err)
+	}
 	return chromiumTab{ctx}
 }
 
