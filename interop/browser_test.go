@@ -28,10 +28,11 @@ type tab interface {
 
 // useBrowser has a browser converse, and use the playground. Browsers use HTTP/2 for a WebSocket when they have an HTTP/2 connection
 // to the origin whose SETTINGS allow it.
-func useBrowser(t *testing.T, b browser) {
+func useBrowser(t *testing.T, b browser, h habits) {
 	cert := newCertificate(t)
 	t.Run("HTTP2", func(t *testing.T) { browserConversation(t, b, cert, "HTTP/2.0") })
 	t.Run("HTTP1", func(t *testing.T) { browserConversation(t, b, cert, "HTTP/1.1") })
+	t.Run("habits", func(t *testing.T) { h.test(t, b, cert) })
 	weft := buildWeft(t)
 	t.Run("playground", func(t *testing.T) { playground(t, b, weft, "HTTP/2.0") })
 	t.Run("playground without connect protocol", func(t *testing.T) { playground(t, b, weft, "HTTP/1.1", "--no-connect-protocol") })
@@ -50,6 +51,37 @@ func browserConversation(t *testing.T, b browser, cert *certificate, version str
 	if version == "HTTP/2.0" {
 		p.wantTogether(t, p.line)
 	}
+}
+
+// habits are those in which browsers differ: docs/browsers.md.
+type habits struct {
+	newOrigin string // the version of HTTP of a WebSocket to an origin that it has no connection to
+	stays     bool   // with a connection on which a handshake was refused
+	leaves    string // what the server says of a WebSocket whose page was left
+}
+
+func (h habits) test(t *testing.T, b browser, cert *certificate) {
+	srv, other := startWeft(t, cert, servePage), startWeft(t, cert, servePage)
+	p := openPage(t, b, srv)
+
+	there := p.talk(h.newOrigin)
+	there.url, there.server = fmt.Sprintf("wss://localhost:%d", other.port), other.record
+	s, id := there.open(t, offer{}, "")
+	there.clientCloses(t, s, id, 1000, "")
+
+	if s, err := newWebSocket(p.tab, "wss://"+p.origin+"/nothing", nil); err == nil {
+		t.Errorf("a WebSocket that was refused with 404 opened: %+v", s)
+	}
+	_, id = p.talk("HTTP/2.0").open(t, offer{}, "")
+	line := srv.record.lines("open " + id)[0]
+	if stays := remoteOf(line) == remoteOf(p.line); stays != h.stays {
+		t.Errorf("on the connection of the refused one: %v, want %v; %s, then %s", stays, h.stays, p.line, line)
+	}
+
+	if err := p.tab.navigate("about:blank"); err != nil {
+		t.Fatal(err)
+	}
+	srv.record.await(t, id+" ", h.leaves)
 }
 
 // servePage adds the page that the test drives to the echo handler, and a line to the record for each time it is asked for.
@@ -167,18 +199,25 @@ type browserSocket struct {
 
 func dialBrowser(t *testing.T, tab tab, url string, o offer) socket {
 	t.Helper()
+	s, err := newWebSocket(tab, url, o.subprotocols)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func newWebSocket(tab tab, url string, protocols []string) (*browserSocket, error) {
 	var got struct {
 		ID                             int
 		Subprotocol, Extensions, Error string
 	}
-	protocols := o.subprotocols
 	if protocols == nil {
 		protocols = []string{}
 	}
 	if err := call(tab, &got, "dial", url, protocols); err != nil || got.ID < 0 {
-		t.Fatalf("new WebSocket(%q): %v %s", url, err, got.Error)
+		return nil, fmt.Errorf("new WebSocket(%q): %v %s", url, err, got.Error)
 	}
-	return &browserSocket{tab, got.ID, got.Subprotocol, got.Extensions}
+	return &browserSocket{tab, got.ID, got.Subprotocol, got.Extensions}, nil
 }
 
 func (s *browserSocket) send(text bool, p []byte) error {

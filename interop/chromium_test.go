@@ -7,7 +7,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-func TestChromium(t *testing.T) { useBrowser(t, startChromium(t)) }
+func TestChromium(t *testing.T) {
+	useBrowser(t, startChromium(t), habits{newOrigin: "HTTP/1.1", stays: true, leaves: "peer reset the stream (CANCEL"})
+}
 
 // A chromium is driven by the DevTools protocol. The context is the browser's.
 type chromium struct{ context.Context }
