@@ -13,7 +13,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/chromedp/chromedp"
 	"golang.org/x/net/websocket"
 
 	"github.com/weftws/weft"
@@ -262,7 +261,7 @@ func TestBridgeChromium(t *testing.T) {
 type dialer = func(t *testing.T, url string, o offer) socket
 
 // bridgeChromium runs f with Chromium as the client of echo, on a page of the same server.
-func bridgeChromium(t *testing.T, browser context.Context, cert *certificate, echo func(*record) http.Handler, f func(srv *weftServer, url string, dial dialer)) {
+func bridgeChromium(t *testing.T, b browser, cert *certificate, echo func(*record) http.Handler, f func(srv *weftServer, url string, dial dialer)) {
 	srv := versions[0].startBridged(t, cert, func(rec *record) http.Handler {
 		mux := http.NewServeMux()
 		mux.Handle("GET /echo", echo(rec))
@@ -274,13 +273,13 @@ func bridgeChromium(t *testing.T, browser context.Context, cert *certificate, ec
 			mux.ServeHTTP(w, r)
 		})
 	})
-	tab := newTab(t, browser)
+	tab := b.newTab(t)
 	origin := fmt.Sprintf("localhost:%d", srv.port)
-	if err := chromedp.Do(tab, chromedp.Navigate("https://"+origin+"/")); err != nil {
+	if err := tab.navigate("https://" + origin + "/"); err != nil {
 		t.Fatalf("navigate: %v", err)
 	}
 	page := remoteOf(srv.record.await(t, "request path=/ "))
-	f(srv, "wss://"+origin, func(t *testing.T, url string, o offer) socket { return dialChromium(t, tab, url, o) })
+	f(srv, "wss://"+origin, func(t *testing.T, url string, o offer) socket { return dialBrowser(t, tab, url, o) })
 	for _, line := range srv.record.lines("request path=/echo") {
 		if remoteOf(line) != page {
 			t.Errorf("the page came from %s, but: %s", page, line)

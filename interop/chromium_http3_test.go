@@ -54,11 +54,7 @@ func TestChromiumAltSvc(t *testing.T) {
 			p := openPage(t, startChromium(t, quicFlags(cert, 1, c.feature)...), srv)
 			p.wantVersion(t, "HTTP/2.0")
 			page := p.line
-			// It makes the QUIC connection beside a load over HTTP/2.
-			for loads := 1; loads < 20 && !strings.Contains(p.line, "HTTP/3.0"); loads++ {
-				p.load(t)
-			}
-			p.wantVersion(t, "HTTP/3.0")
+			p.loadByAltSvc(t)
 			p.exchange(t, c.version)
 			if c.feature {
 				p.wantOneQUIC(t)
@@ -85,6 +81,21 @@ func (p *openedPage) wantOneQUIC(t *testing.T) {
 	if made := p.srv.record.lines("handshake alpn=[h3]"); len(made) != 1 {
 		t.Errorf("it made %d connections of QUIC", len(made))
 	}
+	p.wantOneConnection(t)
+}
+
+// loadByAltSvc loads the page until it comes over HTTP/3: browsers make the QUIC connection beside a load over HTTP/2.
+func (p *openedPage) loadByAltSvc(t *testing.T) {
+	t.Helper()
+	for loads := 1; loads < 20 && !strings.Contains(p.line, "HTTP/3.0"); loads++ {
+		p.load(t)
+	}
+	p.wantVersion(t, "HTTP/3.0")
+}
+
+// wantOneConnection: the WebSockets are on one.
+func (p *openedPage) wantOneConnection(t *testing.T) {
+	t.Helper()
 	conns := make(map[string]bool)
 	for _, line := range p.srv.record.lines("open id=") {
 		conns[strings.Fields(line)[3]] = true
