@@ -218,12 +218,12 @@ func readGobwas(in []byte) (lines []string) {
 			lines = append(lines, fmt.Sprintf("%d %q", h.OpCode, p))
 		case len(p) == 0:
 			lines = append(lines, `8 1005 ""`)
-			err = io.EOF
+			err = io.ErrUnexpectedEOF // io.EOF would be the end of a message in whose middle this stands
 		default:
 			code, reason := ws.ParseCloseFrameData(p)
 			if err = ws.CheckCloseFrameData(code, reason); err == nil {
 				lines = append(lines, fmt.Sprintf("8 %d %q", code, reason))
-				err = io.EOF
+				err = io.ErrUnexpectedEOF
 			}
 		}
 		return err
