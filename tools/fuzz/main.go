@@ -1,5 +1,5 @@
 // Command fuzz runs the fuzz targets of all modules below the directory that it is called in, one after the other, with a line for
-// each. It stops at the first that fails and says where the input is.
+// each, and says where the inputs are that fail.
 //
 //	fuzz [-time 60s] [-run regexp] [-parallel 2]
 package main
@@ -7,6 +7,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -49,6 +50,7 @@ func run(ctx context.Context, duration time.Duration, pattern string, parallel i
 	defer func() {
 		fmt.Fprintf(out, "%d of %d targets, %v, %d execs\n", done, len(targets), time.Since(start).Round(time.Second), execs)
 	}()
+	var failures []error
 	for i, t := range targets {
 		fmt.Fprintf(out, "%d of %d  %-40s ", i+1, len(targets), t)
 		begun := time.Now()
@@ -60,12 +62,13 @@ func run(ctx context.Context, duration time.Duration, pattern string, parallel i
 			return ctx.Err()
 		case err != nil:
 			fmt.Fprintf(out, "FAILED\n%s", r.text)
-			return err
+			failures = append(failures, err)
+			continue
 		}
 		done++
 		fmt.Fprintf(out, "%10d execs, %4d new interesting of %4d, %v\n", r.execs, r.fresh, r.total, time.Since(begun).Round(time.Second))
 	}
-	return nil
+	return errors.Join(failures...)
 }
 
 // A target is one fuzz target.
