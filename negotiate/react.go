@@ -113,7 +113,8 @@ func (m *Machine) recvConnectFailed(now time.Time, o ConnectFailed) {
 
 func (m *Machine) recvSettings(now time.Time, o SettingsReceived) {
 	a := m.attempt(o.Attempt)
-	if a == nil || a.state != waiting && !a.awaitsSettings && !a.early {
+	onTheWay := a != nil && a.Rung == H3 && a.assumed // the request left on the word of those of a session before
+	if a == nil || a.state != waiting && !a.awaitsSettings && !onTheWay {
 		return
 	}
 	if a.Rung == H3 && a.state == waiting {
