@@ -142,17 +142,17 @@ func readResponse(q io.Reader) (status int, h http.Header, end bool, err error) 
 
 // take makes the final response known.
 func (c *Call) take(status int, h http.Header, end bool) {
-	var content io.ReadCloser
+	resp := semantics.NewResponse(status, h)
+	resp.Proto, resp.ProtoMajor, resp.TLS = "HTTP/3.0", 3, c.cc.tlsState()
 	if end {
 		c.st.received = io.EOF
-	} else {
-		content = &responseBody{st: c.st}
 	}
 	if status/100 != 2 {
 		c.st.frames.tunnel = false
+		if !end {
+			semantics.SetContent(resp, &responseBody{st: c.st})
+		}
 	}
-	resp := semantics.NewResponse(status, h, content)
-	resp.Proto, resp.ProtoMajor, resp.TLS = "HTTP/3.0", 3, c.cc.tlsState()
 	var first func()
 	if end && status/100 != 2 {
 		first = func() { c.st.Close(politely) }

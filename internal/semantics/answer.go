@@ -52,18 +52,25 @@ func (a *Answer) isThere() bool {
 	}
 }
 
-// NewResponse returns a final response as net/http shows it; Proto, ProtoMajor and TLS are the caller's to set. content is what the server
-// sends where it opened no tunnel; nil: the stream ended with the header section.
-func NewResponse(status int, h http.Header, content io.ReadCloser) *http.Response {
+// NewResponse returns a final response as net/http shows it, without content; Proto, ProtoMajor and TLS are the caller's to set.
+func NewResponse(status int, h http.Header) *http.Response {
 	resp := &http.Response{StatusCode: status, Status: strconv.Itoa(status) + " " + http.StatusText(status), Header: h, Body: http.NoBody}
-	if status/100 == 2 {
-		return resp
-	}
-	if content != nil {
-		resp.ContentLength, resp.Body = -1, content
-	}
-	if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
-		resp.ContentLength = n
+	if status/100 != 2 { // a tunnel has none: RFC 9110, Section 9.3.6
+		resp.ContentLength = max(0, lengthOf(h))
 	}
 	return resp
+}
+
+// SetContent gives resp, which opened no tunnel, what the server sends.
+func SetContent(resp *http.Response, content io.ReadCloser) {
+	resp.ContentLength, resp.Body = lengthOf(resp.Header), content
+}
+
+// lengthOf returns -1 where h does not say.
+func lengthOf(h http.Header) int64 {
+	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
 }

@@ -62,18 +62,15 @@ func (cc *ClientConn) recvHeaders(ev *h2.Event) {
 	}
 	call := st.request
 	st.request = nil
-	var content io.ReadCloser
-	if !ev.End {
-		content = &responseBody{st: st}
-	}
-	resp := semantics.NewResponse(ev.Pseudo.Status, semantics.HeaderOf(ev.Fields), content)
+	resp := semantics.NewResponse(ev.Pseudo.Status, semantics.HeaderOf(ev.Fields))
 	resp.Proto, resp.ProtoMajor, resp.TLS = "HTTP/2.0", 2, cc.tls
-	switch body, ok := resp.Body.(*responseBody); {
-	case ok:
-		body.resp = resp
-	case ev.End && resp.StatusCode/100 != 2:
+	switch {
+	case resp.StatusCode/100 == 2:
+	case ev.End:
 		st.eof = true
 		st.hangUp()
+	default:
+		semantics.SetContent(resp, &responseBody{st: st, resp: resp})
 	}
 	call.Set(resp, ev.End, nil)
 }
